@@ -1,0 +1,56 @@
+/** Who may log in and which addresses are ours. */
+
+export interface Account {
+  /** bigint as text. */
+  id: string
+  /** Primary address, lower case: alice@example.org. Also the login name. */
+  address: string
+  disabled: boolean
+  quotaBytes: number | undefined
+  usedBytes: number
+}
+
+/** What the operator's admin API writes. `password` is plain text on the way in only. */
+export interface AccountSpec {
+  address: string
+  aliases: string[]
+  password?: string
+  displayName?: string
+  quotaBytes?: number
+  disabled?: boolean
+}
+
+/** Where a recipient address leads. */
+export type Resolution =
+  | {
+      kind: 'local'
+      account: Account /** subaddress detail, RFC 5233: "tag" of alice+tag@ */
+      detail: string | undefined
+    }
+  /** Our domain, nobody there: 550 5.1.1. */
+  | { kind: 'unknown' }
+  /** Not our domain: relay only when authenticated. */
+  | { kind: 'foreign' }
+
+export interface Accounts {
+  /** Verifies in constant time; undefined for wrong name or password alike. Successful checks are remembered shortly, so that HTTP clients do not pay scrypt per request. @throws Unavailable */
+  authenticate(login: string, password: string): Promise<Account | undefined>
+  /** @throws Unavailable */
+  resolve(address: string): Promise<Resolution>
+  /** True when the account may send with this reverse-path or From: its address, an alias, or a subaddress of them. */
+  maySendAs(account: Account, address: string): Promise<boolean>
+  find(address: string): Promise<Account | undefined>
+  findById(accountId: string): Promise<Account | undefined>
+  list(options: { after?: string; limit: number }): Promise<Account[]>
+  /** Creates or updates; idempotent. @throws AddressTaken when an address or alias belongs to another account; UnknownDomain */
+  put(spec: AccountSpec): Promise<{ account: Account; created: boolean }>
+  /** Deletes the account with all its mail. False when there was none. */
+  remove(address: string): Promise<boolean>
+}
+
+export class AddressTaken extends Error {
+  override name = 'AddressTaken'
+}
+export class UnknownDomain extends Error {
+  override name = 'UnknownDomain'
+}
