@@ -30,7 +30,9 @@ export function createKubeMetrics(registry: Registry) {
       'controller',
       'result',
     ]),
-    reconcileErrors: counter('controller_runtime_reconcile_errors_total', 'Reconciliations that failed', ['controller']),
+    reconcileErrors: counter('controller_runtime_reconcile_errors_total', 'Reconciliations that failed', [
+      'controller',
+    ]),
     terminalErrors: counter(
       'controller_runtime_terminal_reconcile_errors_total',
       'Reconciliations that failed for good and are not retried',

@@ -21,7 +21,12 @@ export const EndpointSlice = resource('discovery.k8s.io', 'v1', 'EndpointSlice',
 export const NetworkPolicy = resource('networking.k8s.io', 'v1', 'NetworkPolicy', 'networkpolicies')
 export const Ingress = resource('networking.k8s.io', 'v1', 'Ingress', 'ingresses')
 export const Event = resource('events.k8s.io', 'v1', 'Event', 'events')
-export const HorizontalPodAutoscaler = resource('autoscaling', 'v2', 'HorizontalPodAutoscaler', 'horizontalpodautoscalers')
+export const HorizontalPodAutoscaler = resource(
+  'autoscaling',
+  'v2',
+  'HorizontalPodAutoscaler',
+  'horizontalpodautoscalers',
+)
 export const CustomResourceDefinition = resource(
   'apiextensions.k8s.io',
   'v1',
