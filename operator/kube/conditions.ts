@@ -9,11 +9,7 @@ export type ConditionStatement = Omit<Condition, 'lastTransitionTime'>
  * The list with `next` in it. lastTransitionTime moves only when `status` flips (api-conventions.md, "Typical status
  * properties"), so an unchanged statement leaves an equal list and causes no write.
  */
-export function setCondition(
-  list: readonly Condition[] | undefined,
-  next: ConditionStatement,
-  now: Date,
-): Condition[] {
+export function setCondition(list: readonly Condition[] | undefined, next: ConditionStatement, now: Date): Condition[] {
   const conditions = list ?? []
   const known = conditions.find((condition) => condition.type === next.type)
   const flipped = known?.status !== next.status

@@ -68,7 +68,10 @@ export function startReflector<T extends KubeObject = KubeObject>(
       try {
         listener(change)
       } catch (error) {
-        logger.error({ err: error, kind: resource.kind, key: keyText(keyOf(change.object)) }, 'reflector: listener failed')
+        logger.error(
+          { err: error, kind: resource.kind, key: keyText(keyOf(change.object)) },
+          'reflector: listener failed',
+        )
       }
     }
   }
@@ -160,6 +163,7 @@ export function startReflector<T extends KubeObject = KubeObject>(
         if (signal.aborted) return
         if (performance.now() - opened >= SHORT_WATCH_MS || from !== before) {
           fruitless = 0
+          failures = 0
           continue
         }
         throw new KubeError(`watch ${resource.plural}: ended at once`, { kind: 'Transient', code: 0 })
@@ -167,7 +171,10 @@ export function startReflector<T extends KubeObject = KubeObject>(
         if (signal.aborted) return
         fruitless = from === before ? fruitless + 1 : 1
         if (isKubeError(error, 'Gone', 'NotFound')) {
-          if (isKubeError(error, 'NotFound') || fruitless > 1) await pause(error, 'watch')
+          // Too old a version: list at once. But a server that says so about its newest list must not get a hot loop.
+          if (from !== before) failures = 0
+          if (isKubeError(error, 'NotFound') || failures > 0) await pause(error, 'watch')
+          else failures = 1
           return
         }
         if (isKubeError(error, 'Timeout')) continue // silence is no reason to wait: it was waiting
@@ -181,7 +188,6 @@ export function startReflector<T extends KubeObject = KubeObject>(
       try {
         const resourceVersion = await list()
         synced.resolve()
-        failures = 0
         await watchFrom(resourceVersion)
       } catch (error) {
         if (signal.aborted) break

@@ -168,7 +168,10 @@ export function createWorkQueue<K extends ObjectKey>(options: WorkQueueOptions<K
 
   function reportRunning(): void {
     const ages = [...running.values()].map((entry) => (performance.now() - entry.since) / 1000)
-    metrics?.unfinishedSeconds.set({ name }, ages.reduce((sum, age) => sum + age, 0))
+    metrics?.unfinishedSeconds.set(
+      { name },
+      ages.reduce((sum, age) => sum + age, 0),
+    )
     metrics?.longestRunningSeconds.set({ name }, Math.max(0, ...ages))
   }
 
