@@ -1,0 +1,152 @@
+/**
+ * Our side of a measurement: the engine's own program on a durable Postgres (fsync on, as the peer), filters off, until
+ * SIGTERM. Writes the same endpoints file as the peer. Usage: node test/bench/ours.ts --out FILE [--accounts 50] [--workers 2]
+ */
+import 'reflect-metadata'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import * as x509 from '@peculiar/x509'
+import { pino } from 'pino'
+import { launchPostgres } from '../../operator/local/postgres/launch.ts'
+import { enterCgroup, makeAccountingCgroup, removeCgroup } from './accounting.ts'
+import type { BenchEndpoints } from './endpoints.ts'
+
+const { values: flags } = parseArgs({
+  options: {
+    out: { type: 'string' },
+    accounts: { type: 'string', default: '50' },
+    workers: { type: 'string', default: '2' },
+  },
+})
+if (!flags.out) throw new Error('ours: --out FILE is needed')
+const out = flags.out
+const repository = resolve(import.meta.dirname, '../..')
+const DOMAIN = 'example.org'
+
+const base = mkdtempSync(join(tmpdir(), 'mail-bench-'))
+chmodSync(base, 0o755)
+const cgroup = makeAccountingCgroup(base.split('/').at(-1) ?? 'mail-bench')
+if (cgroup) enterCgroup(cgroup)
+
+const logger = pino({ level: 'warn' })
+await using postgres = await launchPostgres({
+  dataDir: join(base, 'postgres'),
+  superuserPassword: 'bench',
+  settings: { shared_buffers: '512MB', max_wal_size: '4GB' },
+  logger,
+})
+const ports = await freePorts(5)
+const [smtp = 0, smtps = 0, submission = 0, imaps = 0, jmap = 0] = ports
+const root = join(base, 'root')
+for (const directory of ['config', 'tls', 'admin']) mkdirSync(join(root, directory), { recursive: true })
+const certificate = await selfSigned()
+writeFileSync(join(root, 'tls/tls.crt'), certificate.certificate)
+writeFileSync(join(root, 'tls/tls.key'), certificate.privateKey, { mode: 0o600 })
+writeFileSync(join(root, 'admin/token'), 'bench', { mode: 0o600 })
+writeFileSync(
+  join(root, 'config/config.json'),
+  JSON.stringify({
+    hostname: `mx.${DOMAIN}`,
+    domains: [{ name: DOMAIN }],
+    listeners: { address: '127.0.0.1', smtp, smtps, submission, imaps, jmap },
+    spam: { enabled: false },
+    logLevel: 'info',
+  }),
+)
+
+const engine = spawn(process.execPath, ['server/main.ts'], {
+  cwd: repository,
+  env: {
+    PATH: process.env.PATH,
+    STALWART_DATABASE_URL: postgres.url('postgres'),
+    MAIL_ROOT: root,
+    MAIL_WORKERS: flags.workers,
+    POD_NAME: 'bench',
+  },
+  stdio: ['ignore', 'pipe', 'inherit'],
+})
+const log = createWriteStream(join(base, 'engine.log'))
+engine.stdout.pipe(log)
+const ended = once(engine, 'exit')
+
+const http = `http://127.0.0.1:${jmap}`
+await until(async () => (await fetch(`${http}/readyz`)).ok, 60_000)
+const accounts = Array.from({ length: Number(flags.accounts) }, (_, i) => ({
+  address: `u${i}@${DOMAIN}`,
+  password: `secret-${i}`,
+}))
+for (const account of accounts) {
+  const answer = await fetch(`${http}/admin/v1/accounts/${account.address}`, {
+    method: 'PUT',
+    headers: { authorization: 'Bearer bench', 'content-type': 'application/json' },
+    body: JSON.stringify({ ...account, aliases: [] }),
+  })
+  if (!answer.ok) throw new Error(`ours: account ${account.address}: ${answer.status} ${await answer.text()}`)
+}
+
+const endpoints: BenchEndpoints = {
+  smtp: { host: '127.0.0.1', port: smtp },
+  imaps: { host: '127.0.0.1', port: imaps },
+  http: { host: '127.0.0.1', port: jmap },
+  accounts,
+  caFile: join(root, 'tls/tls.crt'),
+  bench: { name: 'ours', cgroup: cgroup ?? null },
+}
+writeFileSync(out, JSON.stringify(endpoints, null, 1))
+
+await Promise.race([once(process, 'SIGTERM'), once(process, 'SIGINT'), ended])
+rmSync(out, { force: true })
+engine.kill('SIGTERM')
+await ended
+await postgres.stop()
+rmSync(base, { recursive: true, force: true })
+if (cgroup) removeCgroup(cgroup)
+
+async function until(condition: () => Promise<boolean>, deadlineMs: number): Promise<void> {
+  const end = Date.now() + deadlineMs
+  for (;;) {
+    if (await condition().catch(() => false)) return
+    if (Date.now() > end) throw new Error('ours: the engine did not become ready')
+    await new Promise((done) => setTimeout(done, 200))
+  }
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer().listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      return server
+    }),
+  )
+  return servers.map((server) => {
+    const address = server.address()
+    server.close()
+    return typeof address === 'object' && address ? address.port : 0
+  })
+}
+
+async function selfSigned(): Promise<{ certificate: string; privateKey: string }> {
+  const keys = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify'])
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    name: `CN=mx.${DOMAIN}`,
+    keys,
+    notAfter: new Date(Date.now() + 30 * 86_400_000),
+    extensions: [
+      new x509.SubjectAlternativeNameExtension([
+        { type: 'dns', value: 'localhost' },
+        { type: 'ip', value: '127.0.0.1' },
+      ]),
+    ],
+  })
+  const pkcs8 = Buffer.from(await crypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64')
+  return {
+    certificate: certificate.toString('pem'),
+    privateKey: `-----BEGIN PRIVATE KEY-----\n${pkcs8.replace(/.{64}/g, '$&\n')}\n-----END PRIVATE KEY-----\n`,
+  }
+}
