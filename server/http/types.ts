@@ -7,6 +7,8 @@ export interface RequestContext {
   url: URL
   /** The peer, after the PROXY protocol. */
   remoteAddress: string
+  /** The peer of the TCP connection: a proxy, when there is one. */
+  peerAddress: string
 }
 
 /** Answers the request, or returns false: not mine, ask the next. A throw becomes 500 (503 for Unavailable). */
