@@ -1,0 +1,144 @@
+/** MailServer.spec. Only hostname and domains are required; the rest has defaults that make a production-worthy server. */
+
+import { z } from 'zod'
+import { database } from './database.ts'
+import {
+  cel,
+  domainName,
+  duration,
+  listAtomic,
+  listMap,
+  listSet,
+  mailAddress,
+  objectName,
+  reportUri,
+  resources,
+  secretRef,
+  stringMap,
+} from './fields.ts'
+import { dns, outbound, service, tls } from './network.ts'
+import { spam } from './spam.ts'
+import { storage } from './storage.ts'
+
+const dmarc = z.strictObject({
+  policy: z.enum(['none', 'quarantine', 'reject']).default('reject').meta({ description: 'RFC 7489 p=.' }),
+  subdomainPolicy: z.enum(['none', 'quarantine', 'reject']).optional().meta({ description: 'RFC 7489 sp=.' }),
+  rua: reportUri().optional().meta({ description: 'Receiver of aggregate reports: mailto:dmarc@example.org.' }),
+  ruf: reportUri().optional().meta({ description: 'Receiver of failure reports.' }),
+  pct: z.int().min(0).max(100).optional(),
+  adkim: z.enum(['r', 's']).optional().meta({ description: 'DKIM alignment: relaxed or strict.' }),
+  aspf: z.enum(['r', 's']).optional().meta({ description: 'SPF alignment: relaxed or strict.' }),
+})
+
+const domain = z.strictObject({
+  name: domainName(),
+  dmarc: dmarc.prefault({}).meta({ description: 'The domain’s DMARC record.' }),
+  catchAll: mailAddress().optional().meta({ description: 'Mail to unknown local parts goes to this address of ours.' }),
+})
+
+const dkim = z
+  .strictObject({
+    algorithms: z
+      .array(z.enum(['rsa2048', 'ed25519']))
+      .min(1)
+      .max(2)
+      .default(['rsa2048', 'ed25519'])
+      .meta({
+        ...listSet,
+        // Many verifiers know RSA only (RFC 8463 §3): Ed25519 is a second signature, never the only one.
+        ...cel({ rule: "self.exists(algorithm, algorithm == 'rsa2048')", message: 'rsa2048 must be among them' }),
+        description: 'Mail is signed once with each. Selectors: default (RSA) and ed25519.',
+      }),
+    rotation: z
+      .strictObject({ interval: duration().meta({ description: 'Age at which a key is replaced.' }) })
+      .optional(),
+  })
+  .prefault({})
+  .meta({ description: 'DKIM keys of the domains (RFC 6376).' })
+
+const limits = z
+  .strictObject({
+    messageBytes: z.int().min(65_536).max(2_147_483_647).optional().meta({ description: 'Default 52428800.' }),
+    recipientsPerMessage: z.int().min(100).max(100_000).optional().meta({ description: 'Default 1000.' }),
+    sessionsPerProcess: z.int().min(1).max(1_000_000).optional(),
+    sessionsPerAddress: z.int().min(1).max(1_000_000).optional(),
+    authFailuresPerAddressPerHour: z.int().min(1).max(1_000_000).optional(),
+    databaseConnections: z.int().min(2).max(1000).optional().meta({ description: 'Per process. Default 10.' }),
+    jmapUploadBytes: z.int().min(65_536).max(2_147_483_647).optional(),
+  })
+  .prefault({})
+  .meta({ description: 'Bounds of the engine; what is not given has the engine’s default.' })
+
+const toleration = z.strictObject({
+  key: z.string().max(316).optional(),
+  operator: z.enum(['Exists', 'Equal']).optional(),
+  value: z.string().max(63).optional(),
+  effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional(),
+  tolerationSeconds: z.int().optional(),
+})
+
+const pod = z
+  .strictObject({
+    labels: stringMap(32, 63).optional(),
+    annotations: stringMap(32, 4096).optional(),
+    nodeSelector: stringMap(32, 63).optional(),
+    tolerations: z.array(toleration).max(32).optional().meta(listAtomic),
+    priorityClassName: objectName().optional(),
+  })
+  .prefault({})
+  .meta({ description: 'Scheduling of the engine’s Pods, and metadata on them.' })
+
+export const mailServerSpec = z
+  .strictObject({
+    hostname: domainName().meta({ description: 'Public name of the server: EHLO, MX, certificate, client settings.' }),
+    domains: z
+      .array(domain)
+      .min(1)
+      .max(200)
+      .meta({ ...listMap('name'), description: 'Domains whose mail is received here.' }),
+    replicas: z
+      .int()
+      .min(0)
+      .max(100)
+      .default(2)
+      .meta({ description: 'Engine Pods. They are equal and hold no state.' }),
+    image: z
+      .string()
+      .min(1)
+      .max(512)
+      .optional()
+      .meta({ description: 'Engine image. Default: the operator’s own when the server was made; see status.image.' }),
+    imagePullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).optional(),
+    imagePullSecrets: z.array(secretRef()).max(8).optional().meta(listAtomic),
+    resources: resources().optional().meta({ description: 'Requests and limits of the engine’s container.' }),
+    workers: z.int().min(1).max(64).optional().meta({
+      description: 'Processes per Pod. Default: one per core that the Pod may use, at most 4.',
+    }),
+    pod,
+    database,
+    storage,
+    tls,
+    dkim,
+    dns,
+    spam,
+    outbound,
+    service,
+    limits,
+    networkPolicy: z
+      .strictObject({ enabled: z.boolean().default(true) })
+      .prefault({})
+      .meta({ description: 'A NetworkPolicy that lets in the mail ports and HTTP only.' }),
+    logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
+    deletionPolicy: z.enum(['Retain', 'Delete']).default('Retain').meta({
+      description: 'What becomes of database, bucket and DKIM keys when the MailServer is deleted.',
+    }),
+  })
+  .meta({ description: 'What the mail service should be.' })
+
+/** As the API server stores it: defaults filled in. */
+export type MailServerSpec = z.output<typeof mailServerSpec>
+export type MailServerSpecInput = z.input<typeof mailServerSpec>
+export type CnpgSpec = NonNullable<MailServerSpec['database']['cnpg']>
+export type S3Spec = NonNullable<MailServerSpec['storage']['s3']>
+export type DomainSpec = MailServerSpec['domains'][number]
+export type DkimAlgorithm = MailServerSpec['dkim']['algorithms'][number]
