@@ -1,0 +1,44 @@
+import { z } from 'zod'
+import { ownAccount, queryFields } from '../arguments.ts'
+import { MAIL, MAX_QUERY_IDS } from '../capabilities.ts'
+import { emailFilter, emailSort } from '../email/filter.ts'
+import { argumentsOf, type Method } from '../method.ts'
+import { MethodError } from '../wire/errors.ts'
+import { stateOf } from '../wire/ids.ts'
+
+const emailQueryArguments = z.strictObject({
+  ...queryFields,
+  filter: z.unknown(),
+  sort: z.array(z.unknown()).nullish(),
+  collapseThreads: z.boolean().default(false),
+})
+
+/** Email/query. RFC 8621 §4.4. */
+export const emailQuery: Method<z.output<typeof emailQueryArguments>, object> = {
+  capability: MAIL,
+  parse: argumentsOf(emailQueryArguments),
+  async run(args, context, { mailstore }) {
+    const account = ownAccount(args.accountId, context)
+    const limit = Math.min(args.limit ?? MAX_QUERY_IDS, MAX_QUERY_IDS)
+    const result = await mailstore.query(account, {
+      filter: emailFilter(args.filter),
+      sort: emailSort(args.sort),
+      collapseThreads: args.collapseThreads,
+      position: args.position,
+      ...(args.anchor == null ? {} : { anchor: args.anchor, anchorOffset: args.anchorOffset }),
+      limit,
+      calculateTotal: args.calculateTotal,
+    })
+    if (!result) throw new MethodError('anchorNotFound')
+    return {
+      accountId: args.accountId,
+      queryState: stateOf(result.state),
+      canCalculateChanges: false,
+      position: result.position,
+      ids: result.ids,
+      ...(result.total === undefined ? {} : { total: result.total }),
+      // Only when the limit is ours (RFC 8620 §5.5).
+      ...(args.limit != null && args.limit <= limit ? {} : { limit }),
+    }
+  },
+}

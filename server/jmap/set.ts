@@ -1,0 +1,101 @@
+/** The frame of every /set (RFC 8620 §5.3): each object on its own, creation ids, and what came of each. */
+import { atMost } from './arguments.ts'
+import type { CallContext } from './method.ts'
+import { MethodError, ObjectRefused, type SetError } from './wire/errors.ts'
+
+export interface SetResponse {
+  accountId: string
+  oldState: string
+  newState: string
+  created: Record<string, object> | null
+  updated: Record<string, object | null> | null
+  destroyed: string[] | null
+  notCreated: Record<string, SetError> | null
+  notUpdated: Record<string, SetError> | null
+  notDestroyed: Record<string, SetError> | null
+}
+
+export interface SetRequest {
+  accountId: string
+  ifInState?: string | null | undefined
+  create?: Record<string, Record<string, unknown>> | null | undefined
+  update?: Record<string, Record<string, unknown>> | null | undefined
+  destroy?: string[] | null | undefined
+}
+
+export interface SetWork {
+  state: () => Promise<string>
+  /** @returns what the server chose, `id` among it. @throws ObjectRefused */
+  create: (object: Record<string, unknown>, creationId: string) => Promise<{ id: string }>
+  /** @returns properties that changed beyond what was asked, or null. @throws ObjectRefused */
+  update: (id: string, patch: Record<string, unknown>) => Promise<object | null>
+  /** @throws ObjectRefused */
+  destroy: (id: string) => Promise<void>
+  maxObjects: number
+}
+
+/** @throws MethodError stateMismatch, requestTooLarge; whatever else `work` throws beside ObjectRefused */
+export async function runSet(request: SetRequest, context: CallContext, work: SetWork): Promise<SetResponse> {
+  const create = Object.entries(request.create ?? {})
+  const update = Object.entries(request.update ?? {})
+  const destroy = request.destroy ?? []
+  atMost(create.length + update.length + destroy.length, work.maxObjects, 'objects in one set')
+  const oldState = await work.state()
+  if (request.ifInState != null && request.ifInState !== oldState) throw new MethodError('stateMismatch')
+
+  const created: Record<string, object> = {}
+  const notCreated: Record<string, SetError> = {}
+  for (const [creationId, object] of create) {
+    await attempt(notCreated, creationId, async () => {
+      const made = await work.create(object, creationId)
+      context.createdIds.set(creationId, made.id)
+      created[creationId] = made
+    })
+  }
+  const updated: Record<string, object | null> = {}
+  const notUpdated: Record<string, SetError> = {}
+  for (const [key, patch] of update) {
+    await attempt(notUpdated, key, async () => {
+      const id = referenced(key, context)
+      if (destroy.includes(key)) throw new ObjectRefused({ type: 'willDestroy' })
+      updated[id] = await work.update(id, patch)
+    })
+  }
+  const destroyed: string[] = []
+  const notDestroyed: Record<string, SetError> = {}
+  for (const key of destroy) {
+    await attempt(notDestroyed, key, async () => {
+      const id = referenced(key, context)
+      await work.destroy(id)
+      destroyed.push(id)
+    })
+  }
+  return {
+    accountId: request.accountId,
+    oldState,
+    newState: await work.state(),
+    created: orNull(created),
+    updated: orNull(updated),
+    destroyed: destroyed.length > 0 ? destroyed : null,
+    notCreated: orNull(notCreated),
+    notUpdated: orNull(notUpdated),
+    notDestroyed: orNull(notDestroyed),
+  }
+}
+
+async function attempt(errors: Record<string, SetError>, key: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (!(error instanceof ObjectRefused)) throw error
+    errors[key] = error.setError
+  }
+}
+
+function referenced(key: string, { createdIds }: CallContext): string {
+  const id = key.startsWith('#') ? createdIds.get(key.slice(1)) : key
+  if (id === undefined) throw new ObjectRefused({ type: 'notFound' })
+  return id
+}
+
+const orNull = <T>(map: Record<string, T>) => (Object.keys(map).length > 0 ? map : null)
