@@ -1,0 +1,406 @@
+/** Requests for objects: from a parsed address and verb to the answer. */
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { decodeObject, negotiate, readBody, send } from './http.ts'
+import { at, clone, isObject, type JsonObject, type KubeObject } from './json.ts'
+import { type DeleteOptions, type Objects, resourceName, type WriteOptions } from './objects.ts'
+import { patchObject } from './patching.ts'
+import { apiVersionOf, asObject, type Registry, type ResourceDefinition, served } from './registry.ts'
+import { SCALE, scaleOf, withScale } from './scale.ts'
+import { matchesFields, matchesLabels, parseFieldSelector, parseLabelSelector } from './selectors.ts'
+import * as errors from './status-errors.ts'
+import { type IncludeObject, partialMetadata, tableOf } from './table.ts'
+import { serveWatch } from './watch.ts'
+
+export type Address = {
+  group: string
+  version: string
+  namespace: string
+  plural: string
+  name: string
+  subresource: string
+}
+export type Server = {
+  objects: Objects
+  registry: Registry
+  now: () => Date
+  closing: AbortSignal
+  continues: Continuations
+}
+
+/** /api/v1/… or /apis/GROUP/VERSION/…; undefined when it is no resource's address. */
+export function parseAddress(path: string): Address | undefined {
+  const parts = path.split('/').filter(Boolean).map(decodeURIComponent)
+  const [root, ...rest] = parts
+  const [group, version, ...tail] = root === 'api' ? ['', ...rest] : rest
+  if ((root !== 'api' && root !== 'apis') || group === undefined || version === undefined || tail.length === 0)
+    return undefined
+  const scoped =
+    tail[0] === 'namespaces' &&
+    tail.length > 2 &&
+    !(tail.length === 3 && ['status', 'finalize'].includes(tail[2] ?? ''))
+  const [plural = '', name = '', subresource = '', ...more] = scoped ? tail.slice(2) : tail
+  if (more.length > 0) return undefined
+  return { group, version, namespace: scoped ? (tail[1] ?? '') : '', plural, name, subresource }
+}
+
+export async function serveResource(
+  server: Server,
+  request: IncomingMessage,
+  response: ServerResponse,
+  address: Address,
+  query: URLSearchParams,
+): Promise<void> {
+  const { group, version, plural, name, subresource, namespace } = address
+  const definition = server.registry.find(group, version, plural)
+  if (!definition || (namespace && !definition.namespaced)) throw errors.unknownPath()
+  const known =
+    subresource === '' ||
+    (subresource === 'status' && definition.status) ||
+    (subresource === 'scale' && definition.scale) ||
+    (subresource === 'finalize' && definition.bucket === 'namespaces')
+  if (!known || (name && definition.namespaced && !namespace)) throw errors.unknownPath()
+  const call: Call = { server, request, response, definition, address, query }
+  const handler = (name ? NAMED : COLLECTION)[request.method ?? 'GET']
+  if (!handler || (definition.review && request.method !== 'POST')) throw errors.methodNotAllowed()
+  await handler(call)
+}
+
+type Call = {
+  server: Server
+  request: IncomingMessage
+  response: ServerResponse
+  definition: ResourceDefinition
+  address: Address
+  query: URLSearchParams
+}
+type Handler = (call: Call) => Promise<void> | void
+
+const COLLECTION: Record<string, Handler> = { GET: listOrWatch, POST: create, DELETE: deleteCollection }
+const NAMED: Record<string, Handler> = { GET: read, PUT: replace, PATCH: patch, DELETE: remove }
+
+function writeOptions({ request, query, server: _server }: Call): WriteOptions {
+  const dryRun = query.getAll('dryRun').filter(Boolean)
+  if (dryRun.some((value) => value !== 'All')) {
+    throw errors.invalid({ group: 'meta.k8s.io', kind: 'CreateOptions' }, '', [
+      errors.cause.notSupported('dryRun', dryRun.join(), ['All']),
+    ])
+  }
+  const fieldValidation = query.get('fieldValidation') || 'Warn'
+  if (fieldValidation !== 'Strict' && fieldValidation !== 'Warn' && fieldValidation !== 'Ignore') {
+    throw errors.invalid({ group: 'meta.k8s.io', kind: 'CreateOptions' }, '', [
+      errors.cause.notSupported('fieldValidation', fieldValidation, ['', 'Ignore', 'Strict', 'Warn']),
+    ])
+  }
+  const agent = (request.headers['user-agent'] ?? 'unknown').split('/')[0] || 'unknown'
+  return {
+    dryRun: dryRun.length > 0,
+    fieldManager: (query.get('fieldManager') || agent).slice(0, 128),
+    fieldValidation,
+    warnings: [],
+  }
+}
+
+function warningHeaders({ warnings }: WriteOptions): Record<string, string | string[]> {
+  return warnings.length > 0 ? { Warning: warnings.slice(0, 20).map((text) => `299 - ${JSON.stringify(text)}`) } : {}
+}
+
+/** One object in the form that the client asked for. */
+function answer(
+  { server, request, response, definition, query, address }: Call,
+  code: number,
+  object: KubeObject,
+  headers: Record<string, string | string[]> = {},
+): void {
+  const form = negotiate(request.headers.accept)
+  if (form === 'table' && address.subresource !== 'scale') {
+    const { resourceVersion } = object.metadata
+    send(
+      response,
+      code,
+      tableOf(
+        definition.columns,
+        [object],
+        { ...(resourceVersion && { resourceVersion }) },
+        includeObject(query),
+        server.now(),
+      ),
+      headers,
+    )
+  } else if (form === 'metadata') send(response, code, partialMetadata(object), headers)
+  else send(response, code, object, headers, form === 'yaml')
+}
+
+function includeObject(query: URLSearchParams): IncludeObject {
+  const asked = query.get('includeObject')
+  return asked === 'None' || asked === 'Object' ? asked : 'Metadata'
+}
+
+function matcher({ definition, query, address }: Call): (object: KubeObject) => boolean {
+  const labels = parseLabelSelector(query.get('labelSelector') ?? '')
+  const kind = `${definition.group}/${definition.version}, Resource=${definition.plural}`
+  const fields = parseFieldSelector(query.get('fieldSelector') ?? '', definition.selectableFields, kind)
+  return (object) =>
+    matchesLabels(labels, object.metadata.labels) &&
+    matchesFields(fields, object) &&
+    (address.name === '' || object.metadata.name === address.name)
+}
+
+function isWatch(query: URLSearchParams): boolean {
+  return query.has('watch') && query.get('watch') !== 'false' && query.get('watch') !== '0'
+}
+
+function listOrWatch(call: Call): void {
+  if (isWatch(call.query)) watch(call)
+  else list(call)
+}
+
+function read(call: Call): void {
+  const { server, definition, address, query } = call
+  if (isWatch(query)) {
+    watch(call)
+    return
+  }
+  const object = server.objects.get(definition, address.namespace, address.name)
+  answer(call, 200, address.subresource === 'scale' ? scaleOf(definition, object) : object)
+}
+
+/** Items of lists cut by `limit`, kept until their continue token is used up or pushed out. */
+export class Continuations {
+  static readonly #LIMIT = 100
+  #pages = new Map<string, { items: KubeObject[]; resourceVersion: string }>()
+
+  keep(items: KubeObject[], resourceVersion: string): string {
+    const token = Buffer.from(
+      JSON.stringify({ v: 'meta.k8s.io/v1', rv: Number(resourceVersion), start: randomUUID() }),
+    ).toString('base64url')
+    this.#pages.set(token, { items, resourceVersion })
+    const [oldest] = this.#pages.keys()
+    if (this.#pages.size > Continuations.#LIMIT && oldest !== undefined) this.#pages.delete(oldest)
+    return token
+  }
+
+  /** @throws ApiError 400 for what is no token, 410 for one that is too old */
+  take(token: string): { items: KubeObject[]; resourceVersion: string } {
+    const page = this.#pages.get(token)
+    if (page) return page
+    if (!Buffer.from(token, 'base64url').toString().startsWith('{"v":"meta.k8s.io/v1"'))
+      throw errors.badRequest('continue key is not valid: illegal base64 data at input byte 0')
+    throw errors.expired(
+      'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.',
+    )
+  }
+}
+
+function list(call: Call): void {
+  const { server, request, response, definition, address, query } = call
+  const { storage } = server.objects
+  const limit = Number(query.get('limit') ?? 0)
+  const token = query.get('continue')
+  const asked = Number(query.get('resourceVersion') || 0)
+  if (!Number.isInteger(asked) || asked < 0)
+    throw errors.badRequest(
+      `Invalid value: "${query.get('resourceVersion')}": strconv.ParseUint: parsing "${query.get('resourceVersion')}": invalid syntax`,
+    )
+  if (asked > storage.revision) throw errors.resourceVersionTooLarge(asked, storage.revision)
+  if (query.get('resourceVersionMatch') === 'Exact' && asked !== storage.revision && asked < storage.oldestRevision) {
+    throw errors.expired(`The resourceVersion for the provided list is too old.`)
+  }
+  const matches = matcher(call)
+  const selective = Boolean(query.get('labelSelector') || query.get('fieldSelector'))
+  const all = token
+    ? server.continues.take(token)
+    : {
+        items: storage
+          .list(definition.bucket, address.namespace)
+          .map((object) => served(definition, object))
+          .filter(matches),
+        resourceVersion: String(storage.revision),
+      }
+  const page = limit > 0 ? all.items.slice(0, limit) : all.items
+  const rest = all.items.slice(page.length)
+  const metadata: JsonObject = { resourceVersion: all.resourceVersion }
+  if (rest.length > 0) {
+    metadata.continue = server.continues.keep(rest, all.resourceVersion)
+    if (!selective) metadata.remainingItemCount = rest.length
+  }
+  const form = negotiate(request.headers.accept)
+  if (form === 'table')
+    send(response, 200, tableOf(definition.columns, page, metadata, includeObject(query), server.now()))
+  else if (form === 'metadata')
+    send(response, 200, {
+      kind: 'PartialObjectMetadataList',
+      apiVersion: 'meta.k8s.io/v1',
+      metadata,
+      items: page.map(({ metadata }) => ({ metadata })),
+    })
+  else
+    send(
+      response,
+      200,
+      {
+        kind: definition.listKind,
+        apiVersion: apiVersionOf(definition),
+        metadata,
+        items: page.map((object) => listItem(definition, object)),
+      },
+      {},
+      form === 'yaml',
+    )
+}
+
+/** Items of built-in lists carry no kind of their own, those of custom resources do. */
+function listItem(definition: ResourceDefinition, object: KubeObject): JsonObject {
+  if (definition.custom) return object
+  const { apiVersion: _version, kind: _kind, ...rest } = object
+  return rest
+}
+
+function watch(call: Call): void {
+  const { server, request, response, definition, address, query } = call
+  const timeout = Number(query.get('timeoutSeconds') ?? 0)
+  const initial = query.get('sendInitialEvents')
+  if (initial !== null && query.get('resourceVersionMatch') !== 'NotOlderThan') {
+    throw errors.invalid({ group: 'meta.k8s.io', kind: 'ListOptions' }, '', [
+      errors.cause.forbidden(
+        'resourceVersionMatch',
+        'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan',
+      ),
+    ])
+  }
+  const form = negotiate(request.headers.accept?.replaceAll('application/json;stream=watch', 'application/json'))
+  serveWatch(
+    response,
+    server.objects.storage,
+    definition,
+    {
+      namespace: address.namespace,
+      resourceVersion: query.get('resourceVersion') ?? '',
+      timeoutSeconds: timeout > 0 ? timeout : undefined,
+      bookmarks: ['true', '1'].includes(query.get('allowWatchBookmarks') ?? ''),
+      sendInitialEvents: initial === null ? undefined : initial === 'true',
+      matches: matcher(call),
+      render: (object, first) => {
+        if (form === 'metadata') return partialMetadata(object)
+        if (form !== 'table') return object
+        const { resourceVersion } = object.metadata
+        const table = tableOf(
+          definition.columns,
+          [object],
+          { ...(resourceVersion && { resourceVersion }) },
+          includeObject(query),
+          server.now(),
+        )
+        return first ? table : { ...table, columnDefinitions: null }
+      },
+    },
+    server.closing,
+  )
+}
+
+async function create(call: Call): Promise<void> {
+  const { server, request, response, definition, address } = call
+  negotiate(request.headers.accept)
+  const raw = decodeObject(await readBody(request), request.headers['content-type'])
+  const options = writeOptions(call)
+  if (definition.review) {
+    send(response, 201, definition.review(server.objects.decode(definition, raw, options)))
+    return
+  }
+  if (definition.namespaced && !address.namespace) throw errors.methodNotAllowed()
+  const object = server.objects.create(definition, address.namespace, raw, options)
+  answer(call, 201, object, warningHeaders(options))
+}
+
+async function replace(call: Call): Promise<void> {
+  const { server, request, definition, address } = call
+  negotiate(request.headers.accept)
+  const raw = decodeObject(await readBody(request), request.headers['content-type'])
+  const options = writeOptions(call)
+  const { namespace, name, subresource } = address
+  const { objects } = server
+  if (subresource === 'scale') {
+    const live = objects.get(definition, namespace, name)
+    const next = withScale(definition, live, objects.decode(SCALE, raw, options))
+    answer(call, 200, scaleOf(definition, objects.update(definition, live, next, 'scale', options)))
+  } else if (subresource === 'finalize') {
+    const live = objects.get(definition, namespace, name)
+    objects.amend(definition.bucket, name, (next) => {
+      next.spec = { finalizers: at(raw, 'spec', 'finalizers') ?? [] }
+    })
+    answer(call, 200, live)
+  } else
+    answer(call, 200, objects.replace(definition, namespace, name, raw, subresource, options), warningHeaders(options))
+}
+
+async function patch(call: Call): Promise<void> {
+  const { server, request, definition, address, query } = call
+  negotiate(request.headers.accept)
+  const body = await readBody(request)
+  const options = writeOptions(call)
+  const { object, created } = patchObject(server.objects, {
+    definition,
+    namespace: address.namespace,
+    name: address.name,
+    subresource: address.subresource,
+    contentType: request.headers['content-type'] ?? '',
+    body,
+    force: query.has('force') ? query.get('force') === 'true' : undefined,
+    namedManager: Boolean(query.get('fieldManager')),
+    options,
+  })
+  answer(call, created ? 201 : 200, object, warningHeaders(options))
+}
+
+async function deleteOptions({ request, query }: Call): Promise<DeleteOptions> {
+  const text = await readBody(request)
+  const body = text ? decodeObject(text, request.headers['content-type']) : {}
+  const policy =
+    body.propagationPolicy ??
+    query.get('propagationPolicy') ??
+    (body.orphanDependents === true ? 'Orphan' : 'Background')
+  if (policy !== 'Background' && policy !== 'Foreground' && policy !== 'Orphan') {
+    throw errors.invalid({ group: 'meta.k8s.io', kind: 'DeleteOptions' }, '', [
+      errors.cause.notSupported('propagationPolicy', policy, ['Foreground', 'Background', 'Orphan']),
+    ])
+  }
+  const { preconditions } = body
+  const dryRun = query.get('dryRun') === 'All' || (Array.isArray(body.dryRun) && body.dryRun.includes('All'))
+  return {
+    dryRun,
+    propagationPolicy: policy,
+    preconditions: isObject(preconditions) ? (preconditions as DeleteOptions['preconditions']) : {},
+  }
+}
+
+async function remove(call: Call): Promise<void> {
+  const { server, response, definition, address } = call
+  if (address.subresource) throw errors.methodNotAllowed()
+  const options = await deleteOptions(call)
+  const { object, gone } = server.objects.delete(definition, address.namespace, address.name, options)
+  if (!gone) return answer(call, 200, object)
+  const { group, resource } = resourceName(definition)
+  const { name, uid } = object.metadata
+  const details = { name, ...(group && { group }), kind: resource, ...(uid && { uid }) }
+  send(response, 200, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details })
+}
+
+async function deleteCollection(call: Call): Promise<void> {
+  const { server, response, definition, address } = call
+  if (definition.namespaced && !address.namespace) throw errors.methodNotAllowed()
+  const options = await deleteOptions(call)
+  const { storage } = server.objects
+  const doomed = storage
+    .list(definition.bucket, address.namespace)
+    .filter((object) => matcher(call)(served(definition, object)))
+  const items = doomed.map(({ metadata }) =>
+    clone(asObject(server.objects.delete(definition, metadata.namespace ?? '', metadata.name, options).object)),
+  )
+  const metadata = { resourceVersion: String(storage.revision) }
+  send(response, 200, {
+    kind: definition.listKind,
+    apiVersion: apiVersionOf(definition),
+    metadata,
+    items: items.map((object) => listItem(definition, object)),
+  })
+}
