@@ -84,7 +84,10 @@ export function createWorkQueue<K extends ObjectKey>(options: WorkQueueOptions<K
 
   function addAfter(key: K, ms: number): void {
     if (stopped) return
-    if (!(ms > 0)) return add(key)
+    if (!(ms > 0)) {
+      add(key)
+      return
+    }
     const text = keyText(key)
     const wait = Math.min(ms, MAX_DELAY_MS)
     const due = performance.now() + wait
