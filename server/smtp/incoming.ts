@@ -2,12 +2,12 @@
 import type { Account, Accounts } from '../accounts/accounts.ts'
 import type { EngineConfig } from '../config.ts'
 import type { Mailstore } from '../mailstore/types.ts'
+import { receivedField, returnPathField } from '../queue/trace.ts'
 import type { SenderAuth } from '../senderauth/types.ts'
 import type { SpamJudge, Verdict } from '../spam/types.ts'
 import { forgedTraceFields, inspectHeader, mayHaveForgedFields, withCrlf, withoutFields } from './header-block.ts'
 import type { SmtpMetrics } from './metrics.ts'
 import { SmtpRefusal } from './refusal.ts'
-import { receivedField, returnPathField } from './trace.ts'
 import { type Acceptance, deliveryKeyOf, type Transaction, type TransactionHandler } from './transaction.ts'
 
 export interface IncomingDeps {
