@@ -14,7 +14,7 @@ export interface Forward {
   /** Ports on 127.0.0.1 that new connections may go to. */
   setTargets(ports: readonly number[]): void
   /** Takes no new connections. */
-  stopListening(): Promise<void>
+  stopListening(): void
   /** Cuts what is left. */
   close(): Promise<void>
 }
@@ -76,23 +76,19 @@ export async function openForward(port: number): Promise<Forward> {
     else connections.delete(target)
   }
 
-  let stopped: Promise<void> | undefined
-  const stopListening = (): Promise<void> => {
-    stopped ??= new Promise((resolve) => {
-      server.close(() => resolve())
-    })
-    return Promise.race([stopped, Promise.resolve()])
-  }
+  const closed = once(server, 'close')
   return {
     port: address.port,
     setTargets(ports) {
       targets = [...ports]
     },
-    stopListening,
+    stopListening() {
+      if (server.listening) server.close()
+    },
     async close() {
-      await stopListening()
+      if (server.listening) server.close()
       for (const socket of sockets) socket.destroy()
-      await stopped
+      await closed
     },
   }
 }

@@ -5,6 +5,8 @@ import type { Condition, KubeObject, ObjectMeta } from '../../kube/types.ts'
 export const PID_ANNOTATION = 'local.mail.openova.io/pid'
 /** JSON: container port name → port on 127.0.0.1. */
 export const PORTS_ANNOTATION = 'local.mail.openova.io/ports'
+/** Keeps a Pod that is being deleted in the API until its process has ended, as the kubelet's grace period does. */
+export const PROCESS_FINALIZER = 'local.mail.openova.io/process'
 /** The one Node. */
 export const NODE_NAME = 'local'
 

@@ -7,11 +7,11 @@ import { constants } from 'node:os'
 import { join } from 'node:path'
 import { isKubeError } from '../../kube/errors.ts'
 import type { KubeLogger } from '../../kube/logger.ts'
-import { keyOf, Pod as PodResource, resourcePath } from '../../kube/resources.ts'
+import { keyOf, Pod as PodResource } from '../../kube/resources.ts'
 import type { KubeClient } from '../../kube/types.ts'
 import { freePorts } from './free-port.ts'
 import { openLogFile } from './log-file.ts'
-import { type Container, kubeTime, PID_ANNOTATION, PORTS_ANNOTATION, type Pod } from './objects.ts'
+import { type Container, kubeTime, PID_ANNOTATION, PORTS_ANNOTATION, type Pod, PROCESS_FINALIZER } from './objects.ts'
 import { environmentOf } from './pod-environment.ts'
 import { NotYet, type ObjectLookup, writeVolumes } from './pod-files.ts'
 import { type PodFacts, podStatus } from './pod-status.ts'
@@ -243,15 +243,10 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
     log.close()
   }
 
-  /** As the kubelet: grace period 0 says that the process is gone. */
+  /** Tells the API that the process is gone: the finalizer held the object for it. */
   async function removeObject(): Promise<void> {
-    const body = {
-      apiVersion: 'v1',
-      kind: 'DeleteOptions',
-      gracePeriodSeconds: 0,
-      preconditions: { uid: pod.metadata.uid },
-    }
-    await client.raw('DELETE', resourcePath(PodResource, key), body).catch((error) => {
+    const finalizers = (pod.metadata.finalizers ?? []).filter((name) => name !== PROCESS_FINALIZER)
+    await client.mergePatch(PodResource, key, { metadata: { uid: pod.metadata.uid, finalizers } }).catch((error) => {
       if (!isKubeError(error, 'NotFound', 'Conflict')) logger.warn({ err: error, pod: key.name }, 'pod not removed')
     })
   }

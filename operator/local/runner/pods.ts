@@ -2,8 +2,9 @@
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { KubeLogger } from '../../kube/logger.ts'
+import { keyOf, Pod as PodResource } from '../../kube/resources.ts'
 import type { KubeClient, KubeObject, Reflector } from '../../kube/types.ts'
-import { isPodReady, NODE_NAME, type Pod } from './objects.ts'
+import { isPodReady, NODE_NAME, PID_ANNOTATION, PORTS_ANNOTATION, type Pod, type PodCondition } from './objects.ts'
 import { type ObjectLookup, referencesOf } from './pod-files.ts'
 import { type PodWorker, startPodWorker } from './pod-worker.ts'
 import type { ProcessTable } from './process-table.ts'
@@ -86,6 +87,22 @@ export function startNode(deps: NodeDeps): Node {
       await Promise.all([...workers.values()].map(({ worker }) => worker.stop({ hurry: true, graceMs })))
     },
   }
+}
+
+/** After a run that was killed: no process of it is Ready, whatever the API still says. Its restart counts stay. */
+export async function forgetLastRun(client: KubeClient): Promise<void> {
+  const { items } = await client.list<Pod>(PodResource)
+  for (const pod of items) {
+    if (pod.spec.nodeName !== NODE_NAME || !pod.status?.conditions) continue
+    const status = { conditions: pod.status.conditions.map((condition) => notReady(condition)) }
+    await client.mergePatch(PodResource, keyOf(pod), { status }, { subresource: 'status' })
+    const annotations = { [PID_ANNOTATION]: null, [PORTS_ANNOTATION]: null }
+    await client.mergePatch(PodResource, keyOf(pod), { metadata: { annotations } })
+  }
+}
+
+function notReady(condition: PodCondition): PodCondition {
+  return ['Ready', 'ContainersReady'].includes(condition.type) ? { ...condition, status: 'False' } : condition
 }
 
 /** The Pods of this node that are Ready, as the API last said. */

@@ -9,6 +9,7 @@ import {
   isPodReady,
   NODE_NAME,
   type Pod,
+  PROCESS_FINALIZER,
   type ReplicaSet,
   type ReplicaSetStatus,
   selectorText,
@@ -71,6 +72,7 @@ function newPod(set: ReplicaSet): Pod {
       namespace: set.metadata.namespace ?? '',
       labels: template.metadata?.labels ?? {},
       annotations: template.metadata?.annotations ?? {},
+      finalizers: [PROCESS_FINALIZER],
       ownerReferences: [
         {
           apiVersion: 'apps/v1',

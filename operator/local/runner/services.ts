@@ -26,7 +26,7 @@ export interface Services {
   reconcile(key: ObjectKey): Promise<number | undefined>
   /** Service port name → local port, of the forwards that are open. */
   localPorts(key: ObjectKey): Record<string, number>
-  stopListening(): Promise<void>
+  stopListening(): void
   close(): Promise<void>
 }
 
@@ -112,10 +112,8 @@ export function createServices(deps: ServicesDeps): Services {
       const open = forwards.get(keyText(key)) ?? new Map<string, Forward>()
       return Object.fromEntries([...open].map(([name, { port }]) => [name, port]))
     },
-    async stopListening() {
-      await Promise.all(
-        [...forwards.values()].flatMap((open) => [...open.values()]).map((forward) => forward.stopListening()),
-      )
+    stopListening() {
+      for (const open of forwards.values()) for (const forward of open.values()) forward.stopListening()
     },
     async close() {
       await Promise.all([...forwards.values()].flatMap((open) => [...open.values()]).map((forward) => forward.close()))

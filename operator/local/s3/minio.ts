@@ -1,0 +1,81 @@
+/** A `minio` program that is on this machine anyway, as the S3 endpoint. */
+import { access, constants, mkdir } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
+import { openLogFile } from '../runner/log-file.ts'
+import { startProcess } from '../runner/process.ts'
+import type { ProcessTable } from '../runner/process-table.ts'
+import type { Credentials } from './signature.ts'
+
+const START_DEADLINE_MS = 30_000
+const STOP_GRACE_MS = 5_000
+
+/** The program's path; undefined when PATH has none. */
+export async function findMinio(path: string | undefined): Promise<string | undefined> {
+  for (const directory of (path ?? '').split(delimiter)) {
+    const program = join(directory, 'minio')
+    if (
+      directory !== '' &&
+      (await access(program, constants.X_OK).then(
+        () => true,
+        () => false,
+      ))
+    )
+      return program
+  }
+  return undefined
+}
+
+export interface MinioOptions {
+  program: string
+  dir: string
+  port: number
+  credentials: Credentials
+  table: ProcessTable
+  logPath: string
+}
+
+/** @throws Error with its last words when it does not come up */
+export async function startMinio(options: MinioOptions): Promise<{ url: string; stop(): Promise<void> }> {
+  const { credentials, port } = options
+  await mkdir(options.dir, { recursive: true, mode: 0o700 })
+  const log = openLogFile(options.logPath)
+  const running = await startProcess({
+    command: options.program,
+    args: ['server', options.dir, '--address', `127.0.0.1:${port}`, '--console-address', '127.0.0.1:0'],
+    cwd: options.dir,
+    env: {
+      HOME: options.dir,
+      MINIO_ROOT_USER: credentials.accessKey,
+      MINIO_ROOT_PASSWORD: credentials.secretKey,
+      MINIO_BROWSER: 'off',
+      MINIO_UPDATE: 'off',
+    },
+    log,
+    table: options.table,
+  })
+  let ended = false
+  void running.exited.then(() => {
+    ended = true
+  })
+  const url = `http://127.0.0.1:${port}`
+  const deadline = Date.now() + START_DEADLINE_MS
+  for (;;) {
+    const ready = await fetch(`${url}/minio/health/ready`).then(
+      (response) => response.ok,
+      () => false,
+    )
+    if (ready) break
+    if (ended || Date.now() > deadline) {
+      await running.stop(STOP_GRACE_MS)
+      throw new Error(`minio did not start: ${log.lastLines().join(' ')} (see ${log.path})`)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+  return {
+    url,
+    async stop() {
+      await running.stop(STOP_GRACE_MS)
+      log.close()
+    },
+  }
+}
