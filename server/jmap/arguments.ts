@@ -2,7 +2,6 @@
 import { z } from 'zod'
 import type { CallContext } from './method.ts'
 import { MethodError } from './wire/errors.ts'
-import { jmapAccountId } from './wire/ids.ts'
 
 /** RFC 8620 §1.2. */
 export const id = z.string().regex(/^[A-Za-z0-9_-]{1,255}$/, 'must be an Id')
@@ -51,7 +50,7 @@ export const setArguments = z.strictObject(setFields)
  * @throws MethodError accountNotFound
  */
 export function ownAccount(accountId: string, { account }: CallContext): string {
-  if (accountId !== jmapAccountId(account.id)) throw new MethodError('accountNotFound')
+  if (accountId !== account.id) throw new MethodError('accountNotFound')
   return account.id
 }
 

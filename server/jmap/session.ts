@@ -3,11 +3,10 @@ import { createHash } from 'node:crypto'
 import type { Account } from '../accounts/accounts.ts'
 import type { EngineConfig } from '../config.ts'
 import { accountCapabilities, MAIL, SUBMISSION, serverCapabilities } from './capabilities.ts'
-import { jmapAccountId } from './wire/ids.ts'
 
 /** @param baseUrl under which this client reaches us, without a slash at its end */
 export function sessionObject(account: Account, config: EngineConfig, baseUrl: string): Record<string, unknown> {
-  const accountId = jmapAccountId(account.id)
+  const accountId = account.id
   return {
     capabilities: serverCapabilities(config),
     accounts: {

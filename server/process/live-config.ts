@@ -9,7 +9,7 @@ import { type EngineConfig, engineConfigSchema, parseEngineConfig } from '../con
 import { watchFiles } from './watched-files.ts'
 
 /** Fields that parts read once, when they start. */
-const FIXED = ['listeners', 'storage'] as const satisfies (keyof EngineConfig)[]
+const FIXED = ['listeners', 'storage', 'logLevel'] as const satisfies (keyof EngineConfig)[]
 
 export interface LiveConfig extends Disposable {
   /** undefined until the file was valid once. */

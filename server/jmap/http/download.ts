@@ -4,7 +4,6 @@ import { HttpError } from '../../http/errors.ts'
 import type { RequestContext } from '../../http/types.ts'
 import { readJmapBlob } from '../blobs.ts'
 import type { JmapDeps } from '../method.ts'
-import { jmapAccountId } from '../wire/ids.ts'
 
 const MEDIA_TYPE =
   /^[\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127}(?:\s*;\s*[\w!#$&^.+-]{1,127}=(?:[\w!#$&^.+-]{1,127}|"[\w !#$&^.+-]{0,127}"))*$/
@@ -17,7 +16,7 @@ export async function download(
   deps: JmapDeps,
 ): Promise<void> {
   const [accountId, blobId = '', name = ''] = path
-  const mine = accountId === jmapAccountId(account.id)
+  const mine = accountId === account.id
   const blob = mine && path.length === 3 ? await readJmapBlob(account.id, blobId, deps) : undefined
   if (!blob) throw new HttpError(404, 'there is no such blob')
   const asked = url.searchParams.get('type') ?? ''

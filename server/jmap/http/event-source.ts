@@ -5,7 +5,7 @@ import { HttpError, methodNotAllowed } from '../../http/errors.ts'
 import type { RequestContext } from '../../http/types.ts'
 import type { Mailstore } from '../../mailstore/types.ts'
 import type { JmapMetrics } from '../metrics.ts'
-import { jmapAccountId, stateOf } from '../wire/ids.ts'
+import { stateOf } from '../wire/ids.ts'
 import { createConcurrencyLimit } from './concurrency.ts'
 
 const TYPES = ['Mailbox', 'Email', 'Thread', 'EmailDelivery']
@@ -119,7 +119,7 @@ const MAX_BUFFERED_BYTES = 65_536
 function writeState(response: ServerResponse, account: Account, types: readonly string[], modSeq: number): void {
   if (types.length === 0) return
   const state = stateOf(modSeq)
-  const changed = { [jmapAccountId(account.id)]: Object.fromEntries(types.map((type) => [type, state])) }
+  const changed = { [account.id]: Object.fromEntries(types.map((type) => [type, state])) }
   write(response, `event: state\nid: ${state}\ndata: ${JSON.stringify({ '@type': 'StateChange', changed })}\n\n`)
 }
 

@@ -5,7 +5,7 @@ import { readBody } from '../../http/body.ts'
 import { HttpError } from '../../http/errors.ts'
 import type { RequestContext } from '../../http/types.ts'
 import type { JmapDeps } from '../method.ts'
-import { jmapAccountId, jmapBlobId } from '../wire/ids.ts'
+import { jmapBlobId } from '../wire/ids.ts'
 import { requestError } from '../wire/request.ts'
 
 /** @throws HttpError 404 for another account, 400 limit maxSizeUpload */
@@ -15,7 +15,7 @@ export async function upload(
   account: Account,
   { mailstore, config }: JmapDeps,
 ): Promise<void> {
-  const accountId = jmapAccountId(account.id)
+  const accountId = account.id
   if (path[0] !== accountId) throw new HttpError(404, 'there is no such account')
   const bytes = await readBody(request, config.limits.jmapUploadBytes).catch((error: unknown) => {
     if (!(error instanceof HttpError) || error.status !== 413) throw error

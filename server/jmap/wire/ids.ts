@@ -1,9 +1,6 @@
 /** JMAP's opaque strings and what they stand for here. Pure. */
 import { MethodError } from './errors.ts'
 
-/** The account's id as JMAP shows it: it begins with a letter (RFC 8620 §1.2 advises it). */
-export const jmapAccountId = (accountId: string) => (/^\d/.test(accountId) ? `a${accountId}` : accountId)
-
 /** A whole message or upload, or, with `part`, one of its MIME parts, transfer encoding undone. */
 export interface BlobName {
   hash: string

@@ -1,0 +1,100 @@
+/** What a process of the engine has before its database: configuration, certificate, HTTP for health and metrics. */
+import { join } from 'node:path'
+import type { Logger } from 'pino'
+import { collectDefaultMetrics, Registry } from 'prom-client'
+import { type EngineConfig, type EngineEnvironment, engineConfigSchema } from '../config.ts'
+import { createHttpMetrics } from '../http/metrics.ts'
+import { createHttpServer, type HttpServer } from '../http/server.ts'
+import { acceptSessions, type Listener } from '../listener/accept.ts'
+import { createListenerMetrics, type ListenerMetrics } from '../listener/metrics.ts'
+import { type CertificateSource, watchCertificate } from '../listener/tls.ts'
+import { healthRoutes } from './health.ts'
+import { type LiveConfig, watchConfig } from './live-config.ts'
+import { createReadiness, type Readiness } from './readiness.ts'
+import type { StopSignal } from './stop-signal.ts'
+import { openWorkerChannel } from './worker-channel.ts'
+
+export interface Host extends AsyncDisposable {
+  environment: EngineEnvironment
+  config: LiveConfig
+  certificate: CertificateSource
+  readiness: Readiness
+  registry: Registry
+  http: HttpServer
+  httpListener: Listener
+  listenerMetrics: ListenerMetrics
+  /** Where to listen: environment over configuration. */
+  listeners(): EngineConfig['listeners']
+}
+
+/** HTTP answers when this returns, ready or not. @throws the bind error of the HTTP port */
+export async function startHost(environment: EngineEnvironment, { log, stop }: { log: Logger; stop: StopSignal }): Promise<Host> {
+  await using started = new AsyncDisposableStack()
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const below = (path: string) => join(environment.rootDirectory, path)
+
+  const config = started.use(
+    await watchConfig({ file: below('config/config.json'), log: log.child({ component: 'config' }), registry }),
+  )
+  // Before the parts make loggers of their own, which keep the level they are made with.
+  if (config.current()) log.level = config.view.logLevel
+  const listeners = () => ({
+    ...engineConfigSchema.shape.listeners.parse(config.current()?.listeners),
+    ...environment.ports,
+    ...(environment.listenAddress === undefined ? {} : { address: environment.listenAddress }),
+  })
+  const certificate = started.use(
+    await watchCertificate({
+      files: () => {
+        const { certFile, keyFile } = config.current()?.tls ?? engineConfigSchema.shape.tls.parse(undefined)
+        return { certFile: below(certFile), keyFile: below(keyFile) }
+      },
+      log: log.child({ component: 'tls' }),
+      registry,
+    }),
+  )
+
+  const readiness = createReadiness()
+  readiness.set('config', () => {
+    if (!config.current()) throw new Error(config.problem())
+  })
+  readiness.set('tls', () => {
+    if (!certificate.current()) throw new Error(certificate.problem())
+  })
+  const channel = openWorkerChannel({ registry, stop })
+  const http = started.use(
+    createHttpServer({ metrics: createHttpMetrics(registry), log: log.child({ component: 'http' }) }),
+  )
+  http.routes.push(...healthRoutes({ readiness, metrics: () => channel.metrics(), contentType: registry.contentType }))
+  const listenerMetrics = createListenerMetrics(registry)
+  const { address, jmap } = listeners()
+  const httpListener = started.use(
+    await acceptSessions({
+      name: 'jmap',
+      address,
+      port: jmap,
+      tls: 'detect',
+      alpnProtocols: ['http/1.1'],
+      certificate,
+      trustedNetworks: () => config.current()?.proxyProtocol.trustedNetworks ?? [],
+      limits: () => config.current()?.limits ?? { sessionsPerProcess: 100, sessionsPerAddress: 100 },
+      onSession: (socket, session) => http.serve(socket, session),
+      metrics: listenerMetrics,
+      log: log.child({ component: 'http' }),
+    }),
+  )
+  const owned = started.move()
+  return {
+    environment,
+    config,
+    certificate,
+    readiness,
+    registry,
+    http,
+    httpListener,
+    listenerMetrics,
+    listeners,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
