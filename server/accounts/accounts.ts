@@ -1,7 +1,7 @@
 /** Who may log in and which addresses are ours. */
 
 export interface Account {
-  /** bigint as text. */
+  /** 'a' and a number, as in the mail store and in JMAP. */
   id: string
   /** Primary address, lower case: alice@example.org. Also the login name. */
   address: string

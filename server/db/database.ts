@@ -16,7 +16,12 @@ export interface Database extends Queryable, AsyncDisposable {
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
   /** LISTEN on a dedicated connection that re-connects by itself; `onReconnect` of every listener runs after a gap. */
   listen(channel: string, onNotify: (payload: string) => void, onReconnect: () => void): () => void
-  /** SELECT 1 within a deadline, for readiness. */
+  /**
+   * Names this process in rows that others must be able to judge: it holds the session advisory lock of this number (see
+   * listener.ts) while it lives and reaches Postgres. 1 .. 2^31-1.
+   */
+  readonly owner: number
+  /** One round trip within a deadline, for readiness. @throws Unavailable also when the server is a standby */
   ping(): Promise<void>
 }
 

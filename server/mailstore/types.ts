@@ -341,3 +341,11 @@ export class MessageTooLarge extends Error {
 export class LimitReached extends Error {
   override name = 'LimitReached'
 }
+/** Email/query's anchor is not in the result (RFC 8620 §5.5, anchorNotFound). */
+export class AnchorNotFound extends Error {
+  override name = 'AnchorNotFound'
+}
+/** A filter nests too deeply: unsupportedFilter, or NO [LIMIT]. */
+export class FilterTooComplex extends Error {
+  override name = 'FilterTooComplex'
+}

@@ -1,0 +1,44 @@
+/**
+ * Remembers successful logins for about a minute, so that an HTTP client with Basic authentication does not pay scrypt per
+ * request. Keys are HMACs under a random key of this process: neither passwords nor anything to guess them from are kept.
+ */
+import { createHmac, randomBytes } from 'node:crypto'
+
+const LIFETIME_MS = 60_000
+const MAX_ENTRIES = 10_000
+
+export interface SuccessCache {
+  /** @returns the account id of an earlier success */
+  get(login: string, password: string): string | undefined
+  add(login: string, password: string, accountId: string): void
+  forget(accountId: string): void
+  clear(): void
+}
+
+export function createSuccessCache(now: () => Date): SuccessCache {
+  const secret = randomBytes(32)
+  const entries = new Map<string, { accountId: string; until: number }>()
+  const keyOf = (login: string, password: string) =>
+    createHmac('sha256', secret)
+      .update(`${Buffer.byteLength(login)}:${login}${password}`)
+      .digest('base64')
+  return {
+    get(login, password) {
+      const key = keyOf(login, password)
+      const entry = entries.get(key)
+      if (!entry) return undefined
+      if (entry.until > now().getTime()) return entry.accountId
+      entries.delete(key)
+      return undefined
+    },
+    add(login, password, accountId) {
+      const [oldest] = entries.keys()
+      if (entries.size >= MAX_ENTRIES && oldest !== undefined) entries.delete(oldest)
+      entries.set(keyOf(login, password), { accountId, until: now().getTime() + LIFETIME_MS })
+    },
+    forget(accountId) {
+      for (const [key, entry] of entries) if (entry.accountId === accountId) entries.delete(key)
+    },
+    clear: () => entries.clear(),
+  }
+}
