@@ -194,7 +194,7 @@ function* oneResponse(
   for (const item of items) {
     if (!first) text += ' '
     first = false
-    if (!needsBytes(item) || item.kind === 'simple') {
+    if (item.kind === 'simple' || item.kind === 'binarySize') {
       text += indexText(item, row, session)
       continue
     }

@@ -25,7 +25,8 @@ export const append = command({
     } while (input.peek() === ' ')
     return { path, messages }
   },
-  async run({ path, messages }, { account }, { mailstore, now }) {
+  async run({ path, messages }, session, { mailstore, now }) {
+    const { account } = session
     const mailbox = await mailboxAt(mailstore, account.id, path, 'TRYCREATE')
     if (messages.some(({ raw }) => raw.length === 0)) throw new Refusal('An empty message ends the APPEND') // RFC 3502 §5
     try {
@@ -38,6 +39,8 @@ export const append = command({
           raw,
         })),
       )
+      // The client is told of its own message at once (§6.3.12), not only when the notification comes.
+      if (session.state === 'selected' && session.selected.mailboxId === mailbox.id) session.selected.markStale()
       const uids = stored.flatMap(({ memberships }) => memberships.map(({ uid }) => uid))
       const uidValidity = stored[0]?.memberships[0]?.uidValidity ?? mailbox.uidValidity
       return [ok('Appended', `APPENDUID ${uidValidity} ${formatSet(uids)}`)]

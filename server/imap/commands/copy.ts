@@ -30,6 +30,7 @@ function transfer(kind: 'copy' | 'move'): AnyCommand {
       try {
         const { uidValidity, pairs } = await mailstore[kind](accountId, mailboxId, ranges, target.id)
         if (pairs.length === 0) return [ok('No messages')]
+        if (target.id === mailboxId) selected.markStale()
         const [from, to] = formatPairs(pairs)
         const code = `COPYUID ${uidValidity} ${from} ${to}`
         if (kind === 'copy') return [ok('Copied', code)]
