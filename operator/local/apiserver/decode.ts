@@ -20,7 +20,9 @@ export function decodeTyped(value: Json, schema: Schema, path: string, unknown: 
   }
   const wrong = wrongType(value, schema)
   if (wrong)
-    throw new JsonTypeError(`json: cannot unmarshal ${jsonType(value)} into Go struct field ${path} of type ${wrong}`)
+    throw new JsonTypeError(
+      `json: cannot unmarshal ${jsonType(value)} into Go struct field ${goField(path)} of type ${wrong}`,
+    )
   if (Array.isArray(value)) {
     const items = schema.items ?? {}
     return value.map((item, i) => decodeTyped(item, items, `${path}[${i}]`, unknown, depth + 1))
@@ -40,6 +42,16 @@ export function decodeTyped(value: Json, schema: Schema, path: string, unknown: 
     if (!vanishes(decoded, memberSchema)) result[key] = decoded
   }
   return result
+}
+
+/** Go names the struct before the path; we know the names by convention only. */
+function goField(path: string): string {
+  const [first = ''] = path.split('.')
+  return path.startsWith('spec.')
+    ? `Spec.${path}`
+    : path.startsWith('metadata.')
+      ? `ObjectMeta.${path}`
+      : `${first}.${path}`
 }
 
 /** Go's omitempty: empty slices and maps are not written; empty structs (pointers) are. */

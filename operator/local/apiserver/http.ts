@@ -32,46 +32,45 @@ export async function readBody(request: IncomingMessage): Promise<string> {
 }
 
 /** @throws ApiError 400 in the words of the real decoder's first half */
-export function parseJson(text: string): Json {
-  if (text.includes('"__proto__"'))
-    throw badRequest('the object provided is unrecognized: field name not allowed: __proto__')
+export function parseJson(text: string, kind: string): Json {
+  const unrecognized = `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: `
+  // No field of Kubernetes has this name, and a copy of it would set a prototype.
+  if (text.includes('"__proto__"')) throw badRequest(`${unrecognized}field name not allowed: __proto__`)
   try {
     return JSON.parse(text) as Json
   } catch (error) {
-    throw badRequest(
-      `the object provided is unrecognized (must be of type Status): couldn't get version/kind; json parse error: ${error instanceof Error ? error.message : error}`,
-    )
+    throw badRequest(`${unrecognized}${error instanceof Error ? error.message : error}`)
   }
 }
 
-function parseYamlText(text: string): Json {
+function parseYamlText(text: string, kind: string): Json {
+  let value: unknown
   try {
-    const parsed: unknown = parseYaml(text, { maxAliasCount: 100 })
-    return parseJson(JSON.stringify(parsed ?? null))
+    value = parseYaml(text, { maxAliasCount: 100 })
   } catch (error) {
-    throw badRequest(
-      `error converting YAML to JSON: yaml: ${error instanceof Error ? error.message.split('\n')[0] : error}`,
-    )
+    const problem = error instanceof Error ? error.message.split('\n')[0] : error
+    throw badRequest(`the object provided is unrecognized (must be of type ${kind}): yaml: ${problem}`)
   }
+  return parseJson(JSON.stringify(value ?? null), kind)
 }
 
 /** A create's or update's object. @throws ApiError 400, 415 */
-export function decodeObject(text: string, contentType: string | undefined): JsonObject {
+export function decodeObject(text: string, contentType: string | undefined, kind: string): JsonObject {
   const { type } = parseMediaType(contentType ?? 'application/json')
   if (type !== 'application/json' && type !== 'application/yaml') {
     throw unsupportedMediaType(['application/json', 'application/yaml'])
   }
-  const value = type === 'application/yaml' ? parseYamlText(text) : parseJson(text)
-  if (!isObject(value))
-    throw badRequest(
-      "the object provided is unrecognized (must be of type Status): couldn't get version/kind; json parse error: json: cannot unmarshal into Go value",
-    )
-  return value
+  const value = type === 'application/yaml' ? parseYamlText(text, kind) : parseJson(text, kind)
+  if (isObject(value)) return value
+  const problem = 'json: cannot unmarshal into Go value of type struct { APIVersion string; Kind string }'
+  throw badRequest(
+    `the object provided is unrecognized (must be of type ${kind}): couldn't get version/kind; json parse error: ${problem}`,
+  )
 }
 
 /** An apply patch: YAML, of which JSON is a part. */
-export function decodeYamlObject(text: string): JsonObject {
-  const value = parseYamlText(text)
+export function decodeYamlObject(text: string, kind: string): JsonObject {
+  const value = parseYamlText(text, kind)
   if (!isObject(value))
     throw badRequest('error decoding YAML: json: cannot unmarshal into Go value of type map[string]interface {}')
   return value
@@ -92,7 +91,7 @@ export function negotiate(accept: string | undefined): Answer {
     if (json) return 'object'
     if (type === 'application/yaml') return 'yaml'
   }
-  throw notAcceptable(['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'])
+  throw notAcceptable()
 }
 
 export function send(

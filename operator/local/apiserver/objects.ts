@@ -8,6 +8,7 @@ import { sameButForTimes, trackUpdate } from './apply/managed.ts'
 import { applyDefaults, prune } from './crd/structural.ts'
 import { validateObject } from './crd/validate.ts'
 import { decodeTyped, JsonTypeError } from './decode.ts'
+import { checkIdentity } from './identity.ts'
 import { at, clone, isObject, type JsonObject, type KubeObject, kubeTime } from './json.ts'
 import { desiredStateDiffers, keepSystemMetadata, metadataCauses, metadataUpdateCauses } from './metadata.ts'
 import { apiVersionOf, asObject, type ResourceDefinition, served, storageKey } from './registry.ts'
@@ -63,7 +64,7 @@ export class Objects {
     checkIdentity(definition, namespace, raw, undefined)
     const object = this.decode(definition, raw, options)
     if (object.metadata.resourceVersion) {
-      throw errors.badRequest('resourceVersion should not be set on objects to be created')
+      throw new errors.ApiError(500, '', 'resourceVersion should not be set on objects to be created')
     }
     return this.#insert(definition, namespace, object, options, (next) =>
       trackUpdate(undefined, next, this.managerOf(definition, '', options)),
@@ -101,7 +102,7 @@ export class Objects {
     delete metadata.generation
     if (definition.generation) metadata.generation = 1
     const managedFields = ownership(object)
-    let next: KubeObject = { ...object, metadata: { ...metadata, ...(managedFields && { managedFields }) } }
+    let next: KubeObject = { ...object, metadata: { ...metadata, ...(managedFields?.length && { managedFields }) } }
     if (definition.status) {
       delete next.status
       next = asObject(applyDefaults(next, definition.schema) as JsonObject)
@@ -202,10 +203,13 @@ export class Objects {
   ): { object: KubeObject; gone: boolean } {
     const live = this.get(definition, namespace, name)
     const { uid, resourceVersion } = options.preconditions
-    if (uid && uid !== live.metadata.uid) throw uidConflict(definition, name, uid, live)
+    if (uid && uid !== live.metadata.uid) {
+      const why = `the UID in the precondition (${uid}) does not match the UID in record (${live.metadata.uid}). The object might have been deleted and then recreated`
+      throw errors.conflict({ group: definition.group, resource: definition.kind }, name, why)
+    }
     if (resourceVersion && resourceVersion !== live.metadata.resourceVersion) {
-      const why = `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${live.metadata.resourceVersion}`
-      throw errors.conflict(resourceName(definition), name, why)
+      const why = `the ResourceVersion in the precondition (${resourceVersion}) does not match the ResourceVersion in record (${live.metadata.resourceVersion}). The object might have been modified`
+      throw errors.conflict({ group: definition.group, resource: definition.kind }, name, why)
     }
     const finalizers = new Set(live.metadata.finalizers)
     if (options.propagationPolicy === 'Foreground') finalizers.add('foregroundDeletion')
@@ -272,7 +276,8 @@ export class Objects {
       definition.hooks.setDefaults?.(object)
       return object
     } catch (error) {
-      if (error instanceof JsonTypeError) throw errors.badRequest(`${where}: ${error.message}`)
+      if (error instanceof JsonTypeError)
+        throw errors.badRequest(`${where}: ${error.message.replace('field Spec.', `field ${definition.kind}Spec.`)}`)
       throw error
     }
   }
@@ -324,7 +329,7 @@ export class Objects {
 
   checkPreconditions(definition: ResourceDefinition, live: KubeObject, asked: KubeObject['metadata']): void {
     const { name } = live.metadata
-    if (asked.uid && asked.uid !== live.metadata.uid) throw uidConflict(definition, name, asked.uid, live)
+    if (asked.uid && asked.uid !== live.metadata.uid) throw uidConflict(definition, asked.uid, live)
     if (asked.resourceVersion && asked.resourceVersion !== live.metadata.resourceVersion) {
       throw errors.conflict(resourceName(definition), name, errors.MODIFIED)
     }
@@ -343,9 +348,11 @@ export function resourceName(definition: ResourceDefinition): errors.ResourceNam
   return { group: definition.group, resource: definition.plural }
 }
 
-function uidConflict(definition: ResourceDefinition, name: string, asked: string, live: KubeObject): errors.ApiError {
-  const why = `Precondition failed: UID in precondition: ${asked}, UID in object meta: ${live.metadata.uid}`
-  return errors.conflict(resourceName(definition), name, why)
+function uidConflict(definition: ResourceDefinition, asked: string, { metadata }: KubeObject): errors.ApiError {
+  const key = `/registry/${definition.bucket}/${storageKey(metadata.namespace ?? '', metadata.name)}`
+  const why = `Precondition failed: UID in precondition: ${asked}, UID in object meta: ${metadata.uid}`
+  const text = `StorageError: invalid object, Code: 4, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: ${why}`
+  return errors.conflict(resourceName(definition), metadata.name, text)
 }
 
 function toStored(definition: ResourceDefinition, object: KubeObject): KubeObject {
@@ -372,35 +379,4 @@ function decodeCustom(definition: ResourceDefinition, raw: JsonObject, unknown: 
     unknown,
   )
   return { ...(isObject(pruned) ? pruned : {}), metadata }
-}
-
-/** The body must be of the kind, name and namespace that its address says. */
-export function checkIdentity(
-  definition: ResourceDefinition,
-  namespace: string,
-  raw: JsonObject,
-  name: string | undefined,
-): void {
-  const expected = apiVersionOf(definition)
-  if (raw.apiVersion !== undefined && raw.apiVersion !== '' && raw.apiVersion !== expected) {
-    throw errors.badRequest(
-      `the API version in the data (${raw.apiVersion}) does not match the expected API version (${expected})`,
-    )
-  }
-  if (raw.kind !== undefined && raw.kind !== '' && raw.kind !== definition.kind) {
-    const message = `${raw.kind} in version ${JSON.stringify(definition.version)} cannot be handled as a ${definition.kind}: converting (v1.${raw.kind}) to (v1.${definition.kind}): unknown conversion`
-    throw errors.badRequest(
-      definition.custom
-        ? `the kind in the data (${raw.kind}) does not match the expected kind (${definition.kind})`
-        : message,
-    )
-  }
-  const bodyName = at(raw, 'metadata', 'name')
-  if (name !== undefined && bodyName !== undefined && bodyName !== name) {
-    throw errors.badRequest(`the name of the object (${bodyName}) does not match the name on the URL (${name})`)
-  }
-  const bodyNamespace = at(raw, 'metadata', 'namespace')
-  if (bodyNamespace !== undefined && bodyNamespace !== '' && bodyNamespace !== namespace) {
-    throw errors.badRequest('the namespace of the provided object does not match the namespace sent on the request')
-  }
 }

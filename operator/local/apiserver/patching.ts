@@ -2,14 +2,15 @@
 import { apply, checkTyped } from './apply/managed.ts'
 import { decodeTyped } from './decode.ts'
 import { decodeYamlObject, parseJson, parseMediaType } from './http.ts'
+import { checkIdentity } from './identity.ts'
 import { isObject, type Json, type JsonObject, type KubeObject } from './json.ts'
-import { checkIdentity, type Objects, type WriteOptions } from './objects.ts'
+import type { Objects, WriteOptions } from './objects.ts'
 import { jsonPatch } from './patch/json-patch.ts'
 import { mergePatch } from './patch/merge-patch.ts'
 import { strategicMergePatch } from './patch/strategic-merge-patch.ts'
 import { apiVersionOf, asObject, type ResourceDefinition, served, storageKey } from './registry.ts'
 import { SCALE, scaleOf, withScale } from './scale.ts'
-import { badRequest, cause, invalid, notFound, unsupportedMediaType } from './status-errors.ts'
+import { ApiError, badRequest, cause, invalid, notFound, unprocessable, unsupportedPatchType } from './status-errors.ts'
 
 export type PatchRequest = {
   definition: ResourceDefinition
@@ -34,7 +35,7 @@ export function patchObject(objects: Objects, request: PatchRequest): { object: 
   const { definition, subresource } = request
   const { type } = parseMediaType(request.contentType)
   const accepted = [JSON_PATCH, MERGE, ...(definition.custom ? [] : [STRATEGIC]), APPLY]
-  if (!accepted.includes(type)) throw unsupportedMediaType(accepted)
+  if (!accepted.includes(type)) throw unsupportedPatchType()
   checkPatchOptions(request, type)
   if (type === APPLY) return applyObject(objects, request)
   const live = objects.get(definition, request.namespace, request.name)
@@ -48,8 +49,24 @@ export function patchObject(objects: Objects, request: PatchRequest): { object: 
   }
   const raw = patched(definition, live, type, request.body)
   checkIdentity(definition, request.namespace, raw, request.name)
-  const next = objects.decode(definition, raw, request.options)
+  const next = decodePatched(objects, definition, raw, request.options)
   return { object: objects.update(definition, live, next, subresource, request.options), created: false }
+}
+
+/** What a patch made of a built-in object may no longer fit its Go struct: that is a 422 about the patch. */
+function decodePatched(
+  objects: Objects,
+  definition: ResourceDefinition,
+  raw: JsonObject,
+  options: WriteOptions,
+): KubeObject {
+  try {
+    return objects.decode(definition, raw, options)
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.code !== 400) throw error
+    const problem = error.message.replace(/^.* cannot be handled as a [^:]*: /, '')
+    throw invalid({ group: '', kind: '' }, '', [cause.invalid('patch', JSON.stringify(raw), problem)])
+  }
 }
 
 function checkPatchOptions({ force, namedManager }: PatchRequest, type: string): void {
@@ -68,12 +85,12 @@ function patched(definition: ResourceDefinition, live: KubeObject, type: string,
       : type === MERGE
         ? mergePatch(live, patch)
         : strategicMergePatch(live, patch, definition.schema)
-  if (!isObject(result)) throw badRequest('the patch does not leave an object')
+  if (!isObject(result)) throw unprocessable()
   return result
 }
 
 function parsePatch(body: string): Json {
-  const patch = parseJson(body)
+  const patch = parseJson(body, 'Patch')
   if (typeof patch !== 'object' || patch === null)
     throw badRequest('error decoding patch: json: cannot unmarshal into Go value of type map[string]interface {}')
   return patch
@@ -81,7 +98,7 @@ function parsePatch(body: string): Json {
 
 function applyObject(objects: Objects, request: PatchRequest): { object: KubeObject; created: boolean } {
   const { definition, namespace, name, subresource, options } = request
-  const raw = decodeYamlObject(request.body)
+  const raw = decodeYamlObject(request.body, definition.kind)
   if (subresource === 'scale') return applyScale(objects, request, raw)
   const config = appliedConfig(definition, raw, namespace, name)
   const stored = objects.storage.get(definition.bucket, storageKey(namespace, name))
@@ -97,7 +114,7 @@ function applyObject(objects: Objects, request: PatchRequest): { object: KubeObj
 /** The body of an apply as a typed config of this very object. @throws ApiError 400, 500 */
 function appliedConfig(definition: ResourceDefinition, raw: JsonObject, namespace: string, name: string): KubeObject {
   if (!raw.apiVersion || !raw.kind)
-    throw badRequest(`invalid object type: ${raw.apiVersion ?? ''}, Kind=${raw.kind ?? ''}`)
+    throw badRequest(`invalid object type: ${raw.apiVersion ?? '/'}, Kind=${raw.kind ?? ''}`)
   checkIdentity(definition, namespace, raw, name)
   const metadata = isObject(raw.metadata) ? raw.metadata : {}
   if (Array.isArray(metadata.managedFields) && metadata.managedFields.length > 0)
@@ -108,7 +125,7 @@ function appliedConfig(definition: ResourceDefinition, raw: JsonObject, namespac
     kind: definition.kind,
     metadata: { ...metadata, name, ...(namespace && { namespace }) },
   })
-  checkTyped(config, definition.schema)
+  checkTyped(raw, definition.schema, definition)
   return definition.custom ? config : asObject(decodeTyped(config, definition.schema, '', []) as JsonObject)
 }
 

@@ -44,6 +44,8 @@ export type ResourceDefinition = {
   bucket: string
   status: boolean
   scale?: ScalePaths
+  /** An update of a missing object creates it. */
+  createOnUpdate: boolean
   /** metadata.generation counts changes of the desired state. */
   generation: boolean
   columns: Column[]

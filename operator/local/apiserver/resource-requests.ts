@@ -2,10 +2,11 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { decodeObject, negotiate, readBody, send } from './http.ts'
+import { checkIdentity } from './identity.ts'
 import { at, clone, isObject, type JsonObject, type KubeObject } from './json.ts'
 import { type DeleteOptions, type Objects, resourceName, type WriteOptions } from './objects.ts'
 import { patchObject } from './patching.ts'
-import { apiVersionOf, asObject, type Registry, type ResourceDefinition, served } from './registry.ts'
+import { apiVersionOf, asObject, type Registry, type ResourceDefinition, served, storageKey } from './registry.ts'
 import { SCALE, scaleOf, withScale } from './scale.ts'
 import { matchesFields, matchesLabels, parseFieldSelector, parseLabelSelector } from './selectors.ts'
 import * as errors from './status-errors.ts'
@@ -83,7 +84,7 @@ function writeOptions({ request, query, server: _server }: Call): WriteOptions {
   const dryRun = query.getAll('dryRun').filter(Boolean)
   if (dryRun.some((value) => value !== 'All')) {
     throw errors.invalid({ group: 'meta.k8s.io', kind: 'CreateOptions' }, '', [
-      errors.cause.notSupported('dryRun', dryRun.join(), ['All']),
+      errors.cause.notSupported('dryRun', dryRun, ['All']),
     ])
   }
   const fieldValidation = query.get('fieldValidation') || 'Warn'
@@ -138,8 +139,7 @@ function includeObject(query: URLSearchParams): IncludeObject {
 
 function matcher({ definition, query, address }: Call): (object: KubeObject) => boolean {
   const labels = parseLabelSelector(query.get('labelSelector') ?? '')
-  const kind = `${definition.group}/${definition.version}, Resource=${definition.plural}`
-  const fields = parseFieldSelector(query.get('fieldSelector') ?? '', definition.selectableFields, kind)
+  const fields = parseFieldSelector(query.get('fieldSelector') ?? '', definition.selectableFields)
   return (object) =>
     matchesLabels(labels, object.metadata.labels) &&
     matchesFields(fields, object) &&
@@ -185,7 +185,7 @@ export class Continuations {
     const page = this.#pages.get(token)
     if (page) return page
     if (!Buffer.from(token, 'base64url').toString().startsWith('{"v":"meta.k8s.io/v1"'))
-      throw errors.badRequest('continue key is not valid: illegal base64 data at input byte 0')
+      throw errors.badRequest('invalid continue token: continue key is not valid: illegal base64 data at input byte 0')
     throw errors.expired(
       'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.',
     )
@@ -200,22 +200,21 @@ function list(call: Call): void {
   const asked = Number(query.get('resourceVersion') || 0)
   if (!Number.isInteger(asked) || asked < 0)
     throw errors.badRequest(
-      `Invalid value: "${query.get('resourceVersion')}": strconv.ParseUint: parsing "${query.get('resourceVersion')}": invalid syntax`,
+      `invalid resource version: resourceVersion: Invalid value: "${query.get('resourceVersion')}": strconv.ParseUint: parsing "${query.get('resourceVersion')}": invalid syntax`,
     )
   if (asked > storage.revision) throw errors.resourceVersionTooLarge(asked, storage.revision)
-  if (query.get('resourceVersionMatch') === 'Exact' && asked !== storage.revision && asked < storage.oldestRevision) {
-    throw errors.expired(`The resourceVersion for the provided list is too old.`)
-  }
+  const exact = query.get('resourceVersionMatch') === 'Exact' ? asked : storage.revision
+  if (exact < storage.oldestRevision) throw errors.expired('The resourceVersion for the provided list is too old.')
   const matches = matcher(call)
   const selective = Boolean(query.get('labelSelector') || query.get('fieldSelector'))
   const all = token
     ? server.continues.take(token)
     : {
         items: storage
-          .list(definition.bucket, address.namespace)
+          .listAt(exact, definition.bucket, address.namespace)
           .map((object) => served(definition, object))
           .filter(matches),
-        resourceVersion: String(storage.revision),
+        resourceVersion: String(exact),
       }
   const page = limit > 0 ? all.items.slice(0, limit) : all.items
   const rest = all.items.slice(page.length)
@@ -301,7 +300,7 @@ function watch(call: Call): void {
 async function create(call: Call): Promise<void> {
   const { server, request, response, definition, address } = call
   negotiate(request.headers.accept)
-  const raw = decodeObject(await readBody(request), request.headers['content-type'])
+  const raw = decodeObject(await readBody(request), request.headers['content-type'], definition.kind)
   const options = writeOptions(call)
   if (definition.review) {
     send(response, 201, definition.review(server.objects.decode(definition, raw, options)))
@@ -315,11 +314,17 @@ async function create(call: Call): Promise<void> {
 async function replace(call: Call): Promise<void> {
   const { server, request, definition, address } = call
   negotiate(request.headers.accept)
-  const raw = decodeObject(await readBody(request), request.headers['content-type'])
+  const raw = decodeObject(await readBody(request), request.headers['content-type'], definition.kind)
   const options = writeOptions(call)
   const { namespace, name, subresource } = address
   const { objects } = server
-  if (subresource === 'scale') {
+  const missing =
+    definition.createOnUpdate && !subresource && !objects.storage.get(definition.bucket, storageKey(namespace, name))
+  if (missing) {
+    checkIdentity(definition, namespace, raw, name)
+    const metadata = { ...(isObject(raw.metadata) && raw.metadata), name }
+    answer(call, 201, objects.create(definition, namespace, { ...raw, metadata }, options), warningHeaders(options))
+  } else if (subresource === 'scale') {
     const live = objects.get(definition, namespace, name)
     const next = withScale(definition, live, objects.decode(SCALE, raw, options))
     answer(call, 200, scaleOf(definition, objects.update(definition, live, next, 'scale', options)))
@@ -354,14 +359,14 @@ async function patch(call: Call): Promise<void> {
 
 async function deleteOptions({ request, query }: Call): Promise<DeleteOptions> {
   const text = await readBody(request)
-  const body = text ? decodeObject(text, request.headers['content-type']) : {}
+  const body = text ? decodeObject(text, request.headers['content-type'], 'DeleteOptions') : {}
   const policy =
     body.propagationPolicy ??
     query.get('propagationPolicy') ??
     (body.orphanDependents === true ? 'Orphan' : 'Background')
   if (policy !== 'Background' && policy !== 'Foreground' && policy !== 'Orphan') {
     throw errors.invalid({ group: 'meta.k8s.io', kind: 'DeleteOptions' }, '', [
-      errors.cause.notSupported('propagationPolicy', policy, ['Foreground', 'Background', 'Orphan']),
+      errors.cause.notSupported('propagationPolicy', policy, ['Foreground', 'Background', 'Orphan', 'nil']),
     ])
   }
   const { preconditions } = body

@@ -20,6 +20,7 @@ export const SCALE: ResourceDefinition = {
   bucket: '',
   status: false,
   generation: false,
+  createOnUpdate: false,
   columns: [],
   selectableFields: [],
   nameRule: 'subdomain',

@@ -51,7 +51,9 @@ function parseRequirement(part: string): Requirement {
   }
   const unary = /^(!?)\s*(\S+)$/.exec(part)
   if (unary) return checked({ key: unary[2] ?? '', operator: unary[1] ? '!' : 'exists', values: [] }, part)
-  throw badRequest(`unable to parse requirement: found '${part}', expected: identifier`)
+  const [, operator = '', next = ''] = part.split(/\s+/)
+  const found = operator === 'in' || operator === 'notin' ? next : operator
+  throw badRequest(`unable to parse requirement: found '${found}' expected: '('`)
 }
 
 function checked(requirement: Requirement, part: string): Requirement {
@@ -94,14 +96,17 @@ export function matchesLabels(requirements: Requirement[], labels: { [key: strin
 export type FieldRequirement = { path: string; equals: boolean; value: string }
 
 /** `metadata.name=a,status.phase!=Running`. @throws ApiError 400 for a field outside `supported` */
-export function parseFieldSelector(text: string, supported: string[], kind: string): FieldRequirement[] {
+export function parseFieldSelector(text: string, supported: string[]): FieldRequirement[] {
   return splitTop(text).map((part) => {
     const match = /^([^=!]+)(!=|==|=)(.*)$/.exec(part)
     if (!match) throw badRequest(`invalid selector: '${text}'; can't understand '${part}'`)
     const [, path = '', sign, value = ''] = match
     if (path !== 'metadata.name' && path !== 'metadata.namespace' && !supported.includes(path)) {
+      const only = ['metadata.name', 'metadata.namespace'].map((field) => JSON.stringify(field)).join(', ')
       throw badRequest(
-        `Unable to find "${kind}" that match label selector "", field selector "${text}": field label not supported: ${path}`,
+        supported.length > 0
+          ? `field label not supported: ${path}`
+          : `${JSON.stringify(path)} is not a known field selector: only ${only}`,
       )
     }
     return { path, equals: sign !== '!=', value }

@@ -18,7 +18,7 @@ import { Objects } from './objects.ts'
 import { OpenApi } from './openapi.ts'
 import { Registry } from './registry.ts'
 import { Continuations, parseAddress, type Server, serveResource } from './resource-requests.ts'
-import { ApiError, internal, notAcceptable, unauthorized, unknownPath } from './status-errors.ts'
+import { ApiError, internal, notAcceptable, unauthorized } from './status-errors.ts'
 import { Storage } from './storage.ts'
 
 const AUTHORITY_NAME = 'local-kubernetes-ca'
@@ -158,8 +158,16 @@ async function handle(
   const path = url.pathname.replace(/(.)\/$/, '$1')
   if (request.method === 'GET' && serveGeneral(server, openApi, path, request, response)) return
   const address = safeAddress(path)
-  if (!address) throw unknownPath()
+  const served = registryServes(server.registry, address)
+  if (!address || !served) {
+    sendText(response, 404, '404 page not found\n')
+    return
+  }
   await serveResource(server, request, response, address, url.searchParams)
+}
+
+function registryServes(registry: Registry, address: ReturnType<typeof safeAddress>): boolean {
+  return registry.all().some(({ group, version }) => group === address?.group && version === address.version)
 }
 
 function safeAddress(path: string) {
@@ -213,7 +221,7 @@ function serveDocument(text: string | undefined, response: ServerResponse): bool
 
 function serveV2(openApi: OpenApi, request: IncomingMessage, response: ServerResponse): void {
   const wishes = (request.headers.accept ?? 'application/json').split(',').map((wish) => parseMediaType(wish).type)
-  if (!wishes.some((type) => type === 'application/json' || type === '*/*')) throw notAcceptable(['application/json'])
+  if (!wishes.some((type) => type === 'application/json' || type === '*/*')) throw notAcceptable()
   send(response, 200, openApi.v2())
 }
 

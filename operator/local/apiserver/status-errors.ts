@@ -24,7 +24,14 @@ export class ApiError extends Error {
     super(message)
     this.code = code
     this.headers = headers
-    this.status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason }
+    this.status = {
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message,
+      ...(reason && { reason }),
+    }
     if (details) this.status.details = details
     this.status.code = code
   }
@@ -90,14 +97,25 @@ export function methodNotAllowed(): ApiError {
   return new ApiError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource', {})
 }
 
-export function notAcceptable(accepted: string[]): ApiError {
-  const message = `only the following media types are accepted: ${accepted.join(', ')}`
-  return new ApiError(406, 'NotAcceptable', message)
+export function notAcceptable(): ApiError {
+  const forms = ['application/json', 'application/yaml', 'application/json;stream=watch']
+  const message = `406: Not Acceptable\n\nAvailable representations: ${forms.join(', ')}`
+  return new ApiError(406, 'NotAcceptable', message, {})
 }
 
+/** A body in a form that we do not read. */
 export function unsupportedMediaType(accepted: string[]): ApiError {
   const message = `the body of the request was in an unknown format - accepted media types include: ${accepted.join(', ')}`
   return new ApiError(415, 'UnsupportedMediaType', message)
+}
+
+export function unsupportedPatchType(): ApiError {
+  return new ApiError(415, 'UnsupportedMediaType', '415: Unsupported Media Type', {})
+}
+
+/** A patch that does not apply, or leaves what is no object of the kind. */
+export function unprocessable(): ApiError {
+  return new ApiError(422, 'Invalid', 'the server rejected our request due to an error in our request', {})
 }
 
 /** 410 for continue tokens and old resource versions: the client lists again. */

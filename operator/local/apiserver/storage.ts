@@ -56,9 +56,18 @@ export class Storage {
 
   /** All objects of a bucket, or of one namespace in it, in the order of their keys. */
   list(bucket: string, namespace = ''): KubeObject[] {
-    const prefix = namespace && `${namespace}/`
-    const found = [...(this.#buckets.get(bucket) ?? [])].filter(([key]) => key.startsWith(prefix))
-    return found.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object)
+    return sorted(this.#buckets.get(bucket) ?? new Map(), namespace)
+  }
+
+  /** The same as it was at a revision that the history still reaches. */
+  listAt(revision: number, bucket: string, namespace = ''): KubeObject[] {
+    if (revision >= this.#revision) return this.list(bucket, namespace)
+    const objects = new Map(this.#buckets.get(bucket))
+    for (const change of this.changesSince(bucket, revision).reverse()) {
+      if (change.previous) objects.set(change.key, change.previous)
+      else objects.delete(change.key)
+    }
+    return sorted(objects, namespace)
   }
 
   *all(): Generator<{ bucket: string; key: string; object: KubeObject }> {
@@ -149,6 +158,12 @@ export class Storage {
     this.#file = openSync(this.#path, 'a', 0o600)
     this.#lines = 0
   }
+}
+
+function sorted(objects: Map<string, KubeObject>, namespace: string): KubeObject[] {
+  const prefix = namespace && `${namespace}/`
+  const found = [...objects].filter(([key]) => key.startsWith(prefix))
+  return found.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object)
 }
 
 function parseLine(text: string): Line | undefined {

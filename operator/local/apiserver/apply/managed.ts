@@ -2,7 +2,16 @@
  * Who owns which field: metadata.managedFields kept through updates and server-side apply. After
  * k8s.io/apimachinery/pkg/util/managedfields and structured-merge-diff's merge.Updater.
  */
-import { equal, isObject, type Json, type KubeObject, kubeTime, type ManagedFieldsEntry } from '../json.ts'
+import {
+  at,
+  equal,
+  isObject,
+  type Json,
+  type JsonObject,
+  type KubeObject,
+  kubeTime,
+  type ManagedFieldsEntry,
+} from '../json.ts'
 import type { Schema } from '../schema.ts'
 import { ApiError, applyConflict, type Cause } from '../status-errors.ts'
 import { FieldSet, pathText } from './fieldset.ts'
@@ -189,11 +198,15 @@ function conflictMessage(conflicts: { who: string; path: string }[]): string {
 }
 
 /** @throws ApiError 500 (the real server's choice) when an applied config does not fit its schema */
-export function checkTyped(config: KubeObject, schema: Schema): void {
+export function checkTyped(
+  config: JsonObject,
+  schema: Schema,
+  of: { group: string; version: string; kind: string },
+): void {
   const problems = typedErrors(config, schema)
   if (problems.length === 0) return
-  const { name, namespace } = config.metadata
-  const id = `${namespace ? `${namespace}/` : '/'}${name}; ${config.apiVersion}, Kind=${config.kind}`
+  const [namespace, name] = [at(config, 'metadata', 'namespace') ?? '', at(config, 'metadata', 'name') ?? '']
+  const id = `${namespace}/${name}; ${of.group}/${of.version}, Kind=${of.kind}`
   const text = problems.length === 1 ? problems[0] : `errors:\n${problems.map((problem) => `  ${problem}`).join('\n')}`
   throw new ApiError(500, '', `failed to create typed patch object (${id}): ${text}`)
 }

@@ -166,7 +166,10 @@ export function removeItems(value: Json, remove: FieldSet, schema: Schema): Json
 export function typedErrors(value: Json, schema: Schema, path = ''): string[] {
   if (value === null || schema['x-kubernetes-int-or-string']) return []
   const expected = mismatch(value, schema)
-  if (expected) return [`${path}: expected ${expected}, got ${JSON.stringify(value)}`]
+  if (expected)
+    return [
+      `${path}: expected ${expected}, got ${Array.isArray(value) ? 'list' : isObject(value) ? 'map' : typeof value}`,
+    ]
   if (Array.isArray(value)) return listErrors(value, schema, path)
   if (!isObject(value) || schema['x-kubernetes-map-type'] === 'atomic') return []
   return Object.entries(value).flatMap(([key, member]) => {

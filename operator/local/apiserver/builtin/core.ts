@@ -232,8 +232,7 @@ export const podHooks: Hooks = {
     object.status = { phase: 'Pending', qosClass: 'BestEffort' }
   },
   validate: (object, old) => {
-    const containers = at(object, 'spec', 'containers')
-    if (!Array.isArray(containers) || containers.length === 0) return [cause.required('spec.containers')]
+    if (!isObject(object.spec)) return [cause.required('spec.containers')]
     const images = (value: KubeObject) =>
       ((at(value, 'spec', 'containers') ?? []) as { name: string }[]).map(({ name }) => name).join()
     if (!old || images(old) === images(object)) return []

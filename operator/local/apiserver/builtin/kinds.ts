@@ -54,6 +54,10 @@ const EVENT_FIELDS = ['kind', 'namespace', 'name', 'uid', 'apiVersion', 'resourc
   .map((key) => `involvedObject.${key}`)
   .concat(['reason', 'reportingComponent', 'source', 'type'])
 
+const CREATED_BY_UPDATE = new Set(
+  'Service Endpoints Event Lease Role RoleBinding ClusterRole ClusterRoleBinding'.split(' '),
+)
+
 function kinds(allocate: { clusterIP: () => string; nodePort: () => number }): Kind[] {
   const all = ['all']
   return [
@@ -253,6 +257,7 @@ function definitionOf(kind: Kind): ResourceDefinition {
     status: kind.status ?? false,
     ...(kind.scale && { scale: kind.scale }),
     generation: kind.generation ?? false,
+    createOnUpdate: CREATED_BY_UPDATE.has(kind.kind),
     columns: builtInColumns(group, plural),
     selectableFields: kind.fields ?? [],
     nameRule: kind.names ?? 'subdomain',

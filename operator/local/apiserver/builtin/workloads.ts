@@ -31,7 +31,7 @@ export const deployment: Schema = topLevel(
     spec: struct({
       replicas: withDefault(integer, 1),
       'selector!': labelSelector,
-      'template!': podTemplate,
+      template: podTemplate,
       strategy: withDefault(
         struct({
           type: withDefault(oneOf('Recreate', 'RollingUpdate'), 'RollingUpdate'),
@@ -110,16 +110,14 @@ export const workloadHooks: Hooks = {
         : [
             cause.invalid(
               'spec.template.metadata.labels',
-              templateLabels ?? {},
+              templateLabels ?? null,
               '`selector` does not match template `labels`',
             ),
           ]
     if (old && !equal(at(object, 'spec', 'selector'), at(old, 'spec', 'selector'))) {
       causes.push(cause.invalid('spec.selector', at(object, 'spec', 'selector'), 'field is immutable'))
     }
-    const containers = at(object, 'spec', 'template', 'spec', 'containers')
-    if (!Array.isArray(containers) || containers.length === 0)
-      causes.push(cause.required('spec.template.spec.containers'))
+    if (!at(object, 'spec', 'template', 'spec')) causes.push(cause.required('spec.template.spec.containers'))
     const replicas = at(object, 'spec', 'replicas')
     if (typeof replicas === 'number' && replicas < 0)
       causes.push(cause.invalid('spec.replicas', replicas, 'must be greater than or equal to 0'))

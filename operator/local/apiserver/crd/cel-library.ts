@@ -110,6 +110,29 @@ function format(template: string, values: unknown[]): string {
   )
 }
 
+type Node = { op: string; args: unknown }
+type Checker = { check: (node: unknown, context: unknown) => unknown; getType: (name: string) => unknown }
+type Evaluator = { run: (node: unknown, context: unknown) => unknown }
+
+/** The macro has(operand.field): whether the value of any operand has the field. */
+function hasField({ args }: { args: Node[] }) {
+  const [node] = args
+  const [operand, field] = node?.op === '.' || node?.op === '.?' ? (node.args as [unknown, string]) : []
+  if (field === undefined) throw new Error('invalid argument to has() macro')
+  return {
+    typeCheck: (checker: Checker, _macro: unknown, context: unknown) => {
+      checker.check(operand, context)
+      return checker.getType('bool')
+    },
+    evaluate: (evaluator: Evaluator, _macro: unknown, context: unknown) => {
+      const value = evaluator.run(operand, context)
+      return value instanceof Map
+        ? value.has(field)
+        : typeof value === 'object' && value !== null && Object.hasOwn(value, field)
+    },
+  }
+}
+
 /** Code that is not in this language version yet is left to its own error: a rule that calls it does not compile. */
 export function registerKubernetesLibrary(environment: Environment): Environment {
   const compareItems = (a: unknown, b: unknown): number =>
@@ -196,6 +219,7 @@ export function registerKubernetesLibrary(environment: Environment): Environment
     ['kubernetes.Quantity.asApproximateFloat(): double', ({ value }: Quantity) => value],
     ['kubernetes.Quantity.sign(): int', ({ value }: Quantity) => BigInt(Math.sign(value))],
   ]
+  environment.registerFunction('hasField(ast): bool', hasField)
   const known = new Set(environment.getDefinitions().functions.map(({ signature }) => signature))
   for (const [signature, handler] of functions)
     if (!known.has(signature)) environment.registerFunction(signature, handler)

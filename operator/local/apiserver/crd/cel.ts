@@ -29,7 +29,8 @@ const MAX_PROGRAMS = 5_000
 function compile(expression: string): ParseResult {
   const known = programs.get(expression)
   if (known) return known
-  const program = environment.parse(expression)
+  // The package's has() takes a chain of names only; ours takes any operand, as CEL does.
+  const program = environment.parse(expression.replace(/\bhas\(/g, 'hasField('))
   if (programs.size >= MAX_PROGRAMS) programs.clear()
   programs.set(expression, program)
   return program

@@ -37,6 +37,7 @@ export function registerCustomResource(registry: Registry, crd: KubeObject): voi
       status: at(version, 'subresources', 'status') !== undefined,
       ...(isObject(scale) && { scale: scale as ScalePaths }),
       generation: true,
+      createOnUpdate: false,
       columns: customColumns(
         (Array.isArray(columns) ? columns : []).map((column) =>
           printerColumn(column as Parameters<typeof printerColumn>[0]),
