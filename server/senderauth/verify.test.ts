@@ -103,13 +103,10 @@ for (const [what, options, want] of [
 test('both signatures hold, whatever the client, and DMARC passes by them', async () => {
   const { dkim, dmarc, spf, header } = await verified({ raw: await signed(), clientAddress: '198.51.100.1' })
   assert.equal(spf.result, 'fail')
-  assert.deepEqual(
-    dkim.map(({ result, domain, selector, aligned }) => [result, domain, selector, aligned]),
-    [
-      ['pass', 'example.net', 'ed', true],
-      ['pass', 'example.net', 'default', true],
-    ].sort((a, b) => (dkim[0]?.selector === a[2] ? -1 : 1)),
-  )
+  assert.deepEqual(dkim.map((one) => `${one.selector} ${one.domain} ${one.result} ${one.aligned}`).sort(), [
+    'default example.net pass true',
+    'ed example.net pass true',
+  ])
   assert.equal(dmarc.result, 'pass')
   assert.match(
     header,
