@@ -39,6 +39,9 @@ export function connectionConfig(options: ConnectionOptions, deadlines = true): 
     connectionTimeoutMillis: CONNECT_DEADLINE_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
+    // Every query of ours walks an index in its order and stops early. A mailbox that grew since the last ANALYZE looks small
+    // to the planner, which would then read and sort all of it; a plan kept from that time would stay as bad.
+    options: '-c enable_bitmapscan=off -c plan_cache_mode=force_custom_plan',
     ...(deadlines && {
       query_timeout: ANSWER_DEADLINE_MS,
       statement_timeout: STATEMENT_DEADLINE_MS,

@@ -35,6 +35,7 @@ export async function openDatabase(options: OpenOptions): Promise<Database> {
     idleTimeoutMillis: IDLE_CONNECTION_MS,
     maxLifetimeSeconds: CONNECTION_LIFETIME_S,
     pipeline: true,
+    types: { getTypeParser },
   })
   pool.on('error', (err) => logger.debug({ err }, 'an idle database connection ended'))
   // A connection in use reports to its statement; without a listener the event would end the process.
@@ -136,6 +137,10 @@ export async function openDatabase(options: OpenOptions): Promise<Database> {
     },
   }
 }
+
+/** int8 stays the text it comes as, without the driver's check of every digit: ids come by the ten thousand. */
+const getTypeParser: typeof pg.types.getTypeParser = (oid: number, format?: 'text' | 'binary') =>
+  oid === pg.types.builtins.INT8 && format !== 'binary' ? String : pg.types.getTypeParser(oid, format)
 
 /** Gives each statement text a name, under which a connection keeps its plan; undefined once there are too many. */
 function statementNames(): (text: string) => string | undefined {
