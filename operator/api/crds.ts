@@ -2,6 +2,7 @@
 
 import type { z } from 'zod'
 import type { KubeObject, Resource } from '../kube/types.ts'
+import { type CelRule, cel } from './fields.ts'
 import { GROUP, MailAccountResource, MailServerResource } from './group.ts'
 import { mailAccountSpec, mailAccountStatus } from './mail-account.ts'
 import { mailServerSpec } from './mail-server-spec.ts'
@@ -28,6 +29,7 @@ function definition(
     status: z.ZodType
     columns: Column[]
     scale?: boolean
+    rules?: CelRule[]
   },
 ): KubeObject {
   const status = structuralSchema(options.status)
@@ -48,6 +50,7 @@ function definition(
     description: options.description,
     type: 'object',
     required: ['spec'],
+    ...(options.rules ? cel(...options.rules) : {}),
     properties: {
       apiVersion: { type: 'string' },
       kind: { type: 'string' },
@@ -106,6 +109,13 @@ export function customResourceDefinitions(): KubeObject[] {
       spec: mailServerSpec,
       status: mailServerStatus,
       scale: true,
+      rules: [
+        {
+          // Its Services are named after it (RFC 1035 label), and so are values of labels.
+          rule: "size(self.metadata.name) <= 50 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+          message: 'metadata.name must be at most 50 lower-case letters, digits and hyphens, beginning with a letter',
+        },
+      ],
       columns: [
         { name: 'Ready', type: 'string', jsonPath: `${READY}.status` },
         { name: 'Status', type: 'string', jsonPath: `${READY}.reason`, description: 'Why it is ready or not.' },

@@ -84,6 +84,19 @@ export const dns = z
         description: 'Resolvers of operator and engine, "address" or "address:port"; default: the system’s.',
       }),
     ttlSeconds: z.int().min(30).max(604_800).default(3600).meta({ description: 'TTL of published records.' }),
+    spfMechanisms: z
+      .array(
+        z
+          .string()
+          .max(255)
+          .regex(/^[+?~-]?(a|mx|ip4|ip6|include|exists)([:/][A-Za-z0-9.:/_%{}-]+)?$/),
+      )
+      .max(8)
+      .default([])
+      .meta({
+        ...listAtomic,
+        description: 'More SPF mechanisms, e.g. ip4:192.0.2.7 where Pods leave the cluster with another address.',
+      }),
     mtaSts: z.enum(['none', 'testing', 'enforce']).default('enforce').meta({
       description: 'Mode of the MTA-STS policy (RFC 8461) that is announced.',
     }),

@@ -1,0 +1,127 @@
+/** The DNS records that a mail domain needs: a pure function of the domain, the server and its keys. */
+
+import { createHash } from 'node:crypto'
+import { isIP } from 'node:net'
+
+export type RecordType = 'A' | 'AAAA' | 'CNAME' | 'MX' | 'TXT' | 'SRV' | 'PTR'
+
+export interface DnsRecord {
+  type: RecordType
+  /** Fully qualified, no trailing dot. */
+  name: string
+  /** As a zone file has it; names end in a dot; the strings of a TXT record joined. */
+  value: string
+  /** The mail domain it belongs to; the host name for the server's own addresses. */
+  domain: string
+}
+
+export interface DnsWishes {
+  hostname: string
+  domains: readonly {
+    name: string
+    dmarc: {
+      policy: string
+      subdomainPolicy?: string | undefined
+      rua?: string | undefined
+      ruf?: string | undefined
+      pct?: number | undefined
+      adkim?: string | undefined
+      aspf?: string | undefined
+    }
+  }[]
+  /** IP addresses or host names of the load balancer. */
+  addresses: readonly string[]
+  dkim: readonly { domain: string; selector: string; txt: string }[]
+  spfMechanisms: readonly string[]
+  /** Host that foreign mail is sent through, when it is a name or address of its own. */
+  relayHost?: string | undefined
+  mtaSts: 'none' | 'testing' | 'enforce'
+}
+
+/** Every record, by domain, in the order a person would read them. */
+export function dnsRecords(wishes: DnsWishes): DnsRecord[] {
+  return [...hostRecords(wishes), ...wishes.domains.flatMap((domain) => domainRecords(wishes, domain))]
+}
+
+function hostRecords({ hostname, addresses }: DnsWishes): DnsRecord[] {
+  const record = (type: RecordType, name: string, value: string): DnsRecord => ({ type, name, value, domain: hostname })
+  const forward = addresses.map((address) => {
+    if (isIP(address) === 4) return record('A', hostname, address)
+    if (isIP(address) === 6) return record('AAAA', hostname, address)
+    return record('CNAME', hostname, `${address}.`)
+  })
+  // Many receivers refuse mail from an address whose name does not lead back to it (RFC 5321 §4.1.4, M3AAWG).
+  const reverse = addresses
+    .filter((address) => isIP(address) !== 0)
+    .map((address) => record('PTR', reverseName(address), `${hostname}.`))
+  return [...forward, ...reverse]
+}
+
+function domainRecords(wishes: DnsWishes, domain: DnsWishes['domains'][number]): DnsRecord[] {
+  const { hostname } = wishes
+  const at = (prefix: string) => `${prefix}.${domain.name}`
+  const record = (type: RecordType, name: string, value: string): DnsRecord => ({
+    type,
+    name,
+    value,
+    domain: domain.name,
+  })
+  const keys = wishes.dkim.filter((key) => key.domain === domain.name)
+  const records = [
+    record('MX', domain.name, `10 ${hostname}.`),
+    record('TXT', domain.name, spf(wishes)),
+    ...keys.map((key) => record('TXT', at(`${key.selector}._domainkey`), key.txt)),
+    record('TXT', at('_dmarc'), dmarc(domain.dmarc)),
+    record('TXT', at('_smtp._tls'), `v=TLSRPTv1; rua=${domain.dmarc.rua ?? `mailto:postmaster@${domain.name}`}`),
+    record('SRV', at('_submissions._tcp'), `0 1 465 ${hostname}.`), // RFC 8314 §5.1
+    record('SRV', at('_submission._tcp'), `10 1 587 ${hostname}.`), // RFC 6186 §3.1
+    record('SRV', at('_imaps._tcp'), `0 1 993 ${hostname}.`),
+    record('SRV', at('_jmap._tcp'), `0 1 443 ${hostname}.`), // RFC 8620 §2.2
+  ]
+  // A name that is the server's own already has its records; a CNAME may not stand beside them (RFC 1034 §3.6.2).
+  const alias = (name: string) => (name === hostname ? [] : [record('CNAME', name, `${hostname}.`)])
+  records.push(...alias(at('autoconfig')), ...alias(at('autodiscover')))
+  if (wishes.mtaSts !== 'none') {
+    records.push(record('TXT', at('_mta-sts'), `v=STSv1; id=${mtaStsId(wishes)}`), ...alias(at('mta-sts')))
+  }
+  return records
+}
+
+/** RFC 7208. */
+function spf({ addresses, spfMechanisms, relayHost }: DnsWishes): string {
+  const own = addresses.flatMap((address) => (isIP(address) ? [`ip${isIP(address)}:${address}`] : []))
+  const relay =
+    relayHost === undefined ? [] : [isIP(relayHost) ? `ip${isIP(relayHost)}:${relayHost}` : `a:${relayHost}`]
+  return ['v=spf1', 'mx', ...own, ...relay, ...spfMechanisms, '-all'].join(' ')
+}
+
+/** RFC 7489 §6.3. */
+function dmarc(policy: DnsWishes['domains'][number]['dmarc']): string {
+  const tags: [string, string | number | undefined][] = [
+    ['v', 'DMARC1'],
+    ['p', policy.policy],
+    ['sp', policy.subdomainPolicy],
+    ['adkim', policy.adkim],
+    ['aspf', policy.aspf],
+    ['pct', policy.pct],
+    ['rua', policy.rua],
+    ['ruf', policy.ruf],
+  ]
+  return tags.flatMap(([tag, value]) => (value === undefined ? [] : [`${tag}=${value}`])).join('; ')
+}
+
+/** Changes when the policy does, which is what makes senders fetch it again (RFC 8461 §3.1). */
+function mtaStsId({ hostname, mtaSts }: DnsWishes): string {
+  return createHash('sha256').update(`${mtaSts} ${hostname}`).digest('hex').slice(0, 16)
+}
+
+/** "4.3.2.1.in-addr.arpa" (RFC 1035 §3.5), "…ip6.arpa" (RFC 3596 §2.5). */
+export function reverseName(address: string): string {
+  if (isIP(address) === 4) return `${address.split('.').reverse().join('.')}.in-addr.arpa`
+  const [head = '', tail = ''] = address.split('::')
+  const groups = (text: string) => (text === '' ? [] : text.split(':'))
+  const missing = 8 - groups(head).length - groups(tail).length
+  const all = [...groups(head), ...Array<string>(Math.max(0, missing)).fill('0'), ...groups(tail)]
+  const nibbles = all.map((group) => group.padStart(4, '0')).join('')
+  return `${[...nibbles].reverse().join('.')}.ip6.arpa`
+}

@@ -1,0 +1,178 @@
+/**
+ * The caches a reconcile reads: MailServers, their objects by label in the watched namespaces, and the kinds of others
+ * as soon as the API serves them. Foreign Secrets are never in them.
+ */
+
+import { MailServerResource, SERVER_LABEL } from '../api/group.ts'
+import type { MailServer } from '../api/mail-server.ts'
+import type { KubeApi } from '../kube/client.ts'
+import { type Change, itself, moreThanStatus, type Source, sourceOf } from '../kube/controller.ts'
+import { KubeError } from '../kube/errors.ts'
+import { type KubeLogger, silentLogger } from '../kube/logger.ts'
+import type { KubeMetrics } from '../kube/metrics.ts'
+import { startReflector } from '../kube/reflector.ts'
+import type { KubeObject, ObjectKey, Reflector, Resource } from '../kube/types.ts'
+import { BUILT_IN, idOf, OPTIONAL, type OptionalKind } from './kinds.ts'
+
+export interface CachesOptions {
+  /** Empty: all namespaces. */
+  namespaces: readonly string[]
+  /** Every MailServer is looked at again after this long, with jitter. */
+  resyncMs: number
+}
+
+export interface CachesDeps {
+  client: KubeApi
+  logger?: KubeLogger
+  metrics?: KubeMetrics
+}
+
+export interface Caches extends AsyncDisposable {
+  readonly servers: readonly Reflector<MailServer>[]
+  /** By kind: EndpointSlice, Secret, … */
+  readonly children: ReadonlyMap<string, readonly Reflector[]>
+  server(key: ObjectKey): MailServer | undefined
+  /** Objects with the server's label, ours or not, by id ("Secret/stalwart-admin"). */
+  childrenOf(key: ObjectKey): Map<string, KubeObject>
+  /**
+   * The kind of somebody else as it is served now; undefined when it is not. Starts its watch the first time.
+   * @param options.wait until its objects are in the cache
+   * @throws KubeError when they do not come, e.g. for want of a right
+   */
+  optional(kind: OptionalKind, options: { wait: boolean }): Promise<Resource | undefined>
+  /** Where the controller's keys come from. */
+  sources(): Source[]
+  /** Longest silence of any watch, for health. */
+  sinceLastContactMs(): number
+}
+
+export function startCaches(options: CachesOptions, deps: CachesDeps): Caches {
+  const { client, logger = silentLogger } = deps
+  const namespaces: readonly (string | undefined)[] = options.namespaces.length > 0 ? options.namespaces : [undefined]
+  const reflectorDeps = { ...(deps.logger ? { logger } : {}), ...(deps.metrics ? { metrics: deps.metrics } : {}) }
+  const optional = new Map<OptionalKind, { resource: Resource; reflectors: Reflector[] }>()
+  const listeners: ((key: ObjectKey) => void)[] = []
+
+  const startAll = <T extends KubeObject>(resource: Resource, more: { labelSelector?: string; resyncMs?: number }) =>
+    namespaces.map((namespace) =>
+      startReflector<T>(
+        client,
+        resource,
+        { ...more, ...(namespace ? { namespace } : {}), transform: withoutManagedFields },
+        reflectorDeps,
+      ),
+    )
+
+  const servers = startAll<MailServer>(MailServerResource, { resyncMs: options.resyncMs })
+  const children = new Map(
+    BUILT_IN.map((resource) => [resource.kind, startAll(resource, { labelSelector: SERVER_LABEL })]),
+  )
+
+  function reflectorsOf(kind: string): readonly Reflector[] {
+    return children.get(kind) ?? [...optional.values()].find((entry) => entry.resource.kind === kind)?.reflectors ?? []
+  }
+
+  function startOptional(kind: OptionalKind, resource: Resource) {
+    logger.info({ group: resource.group, kind, version: resource.version }, 'kind is served, watching it')
+    const entry = { resource, reflectors: startAll(resource, { labelSelector: SERVER_LABEL }) }
+    optional.set(kind, entry)
+    for (const reflector of entry.reflectors) {
+      sourceOf(reflector, serversOf).connect((key) => {
+        for (const listener of listeners) listener(key)
+      })
+    }
+    return entry
+  }
+
+  async function stopOptional(kind: OptionalKind): Promise<void> {
+    const entry = optional.get(kind)
+    optional.delete(kind)
+    await Promise.all((entry?.reflectors ?? []).map((reflector) => reflector.stop()))
+  }
+
+  return {
+    servers,
+    children,
+    server: (key) => firstOf(servers, key),
+
+    childrenOf(key) {
+      const found = new Map<string, KubeObject>()
+      const kinds = [...children.keys(), ...[...optional.values()].map((entry) => entry.resource.kind)]
+      for (const kind of kinds) {
+        for (const reflector of reflectorsOf(kind)) {
+          for (const object of reflector.list(key.namespace)) {
+            if (object.metadata.labels?.[SERVER_LABEL] === key.name) found.set(idOf(object), object)
+          }
+        }
+      }
+      return found
+    },
+
+    async optional(kind, { wait }) {
+      const { group } = OPTIONAL[kind]
+      const resource = await client.discover(group, OPTIONAL[kind].kind)
+      const known = optional.get(kind)
+      if (known && known.resource.version !== resource?.version) await stopOptional(kind)
+      if (!resource) return undefined
+      const { reflectors } = optional.get(kind) ?? startOptional(kind, resource)
+      if (wait) await inTime(Promise.all(reflectors.map((reflector) => reflector.synced)), resource)
+      return resource
+    },
+
+    sources() {
+      const own = servers.map((reflector) =>
+        sourceOf(reflector, (change) => (moreThanStatus(change) ? itself(change) : [])),
+      )
+      const dependent = [...children.values()].flat().map((reflector) => sourceOf(reflector, serversOf))
+      const late: Source = { synced: Promise.resolve(), connect: (add) => void listeners.push(add) }
+      return [...own, ...dependent, late]
+    },
+
+    sinceLastContactMs: () =>
+      Math.max(...[...servers, ...[...children.values()].flat()].map((reflector) => reflector.sinceLastContactMs())),
+
+    async [Symbol.asyncDispose]() {
+      const all = [...servers, ...[...children.values()].flat(), ...[...optional.values()].flatMap((e) => e.reflectors)]
+      await Promise.all(all.map((reflector) => reflector.stop()))
+    },
+  }
+}
+
+/** Whose object it is, by label. Endpoints change with every Pod and concern accounts only. */
+function serversOf({ object, previous }: Change): ObjectKey[] {
+  const name = object.metadata.labels?.[SERVER_LABEL]
+  const namespace = object.metadata.namespace
+  if (!name || !namespace || object.kind === 'EndpointSlice') return []
+  if (previous && previous !== object && previous.metadata.resourceVersion === object.metadata.resourceVersion)
+    return []
+  return [{ namespace, name }]
+}
+
+function firstOf<T extends KubeObject>(reflectors: readonly Reflector<T>[], key: ObjectKey): T | undefined {
+  for (const reflector of reflectors) {
+    const found = reflector.get(key)
+    if (found) return found
+  }
+  return undefined
+}
+
+/** Most of an object's size, and nothing here reads it. */
+function withoutManagedFields<T extends KubeObject>(object: T): T {
+  const { managedFields: _, ...metadata } = object.metadata
+  return { ...object, metadata } as T
+}
+
+const SYNC_MS = 10_000
+
+async function inTime(synced: Promise<unknown>, { plural, group }: Resource): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    const text = `${plural}.${group}: the list does not come; may the operator watch them?`
+    timer = setTimeout(() => reject(new KubeError(text, { kind: 'Timeout', code: 0 })), SYNC_MS)
+  })
+  try {
+    await Promise.race([synced, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,45 @@
+/** What is said of one thing a MailServer depends on; conditions.ts turns it into a condition. */
+
+import type { Condition } from '../../kube/types.ts'
+
+export type DependencyType =
+  | 'DatabaseReady'
+  | 'StorageReady'
+  | 'CertificateReady'
+  | 'DKIMReady'
+  | 'DNSReady'
+  | 'EngineAvailable'
+  | 'NetworkReady'
+
+export interface Statement {
+  type: DependencyType
+  status: Condition['status']
+  /** CamelCase. */
+  reason: string
+  /** Names the object to look at. */
+  message: string
+  /** Waiting longer than this is Stalled. Without it a wait may last. */
+  deadlineMs?: number
+  /** Nothing but a change by a person helps. */
+  terminal?: boolean
+  /** No watch event will tell when it changes: look again after this. */
+  pollMs?: number
+}
+
+export const MINUTE_MS = 60_000
+/** For objects that no watch of ours sees: foreign Secrets, CRDs. */
+export const POLL_MS = 10_000
+
+export const ok = (type: DependencyType, reason: string, message: string): Statement => ({
+  type,
+  status: 'True',
+  reason,
+  message,
+})
+
+export const waiting = (
+  type: DependencyType,
+  reason: string,
+  message: string,
+  more: Pick<Statement, 'deadlineMs' | 'pollMs' | 'terminal'> = {},
+): Statement => ({ type, status: 'False', reason, message, deadlineMs: 15 * MINUTE_MS, ...more })

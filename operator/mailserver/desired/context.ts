@@ -1,0 +1,88 @@
+/** What desired objects are made of: the spec and the facts that were observed. Everything in desired/ is pure. */
+
+import { API_VERSION, MailServerResource } from '../../api/group.ts'
+import type { DkimAlgorithm, MailServerSpec } from '../../api/mail-server-spec.ts'
+import type { KubeObject, OwnerReference } from '../../kube/types.ts'
+import { labelsOf } from './names.ts'
+
+/** A DKIM key that exists in a Secret. */
+export interface DkimKey {
+  domain: string
+  selector: string
+  algorithm: DkimAlgorithm
+  secretName: string
+  privatePem: string
+  /** Value of its DNS record. */
+  txt: string
+}
+
+export interface Facts {
+  /** Engine image: from the spec, else the one pinned when the server was made. */
+  image: string
+  /** Of the mail Service's load balancer: IP addresses or host names. */
+  addresses: readonly string[]
+  dkimKeys: readonly DkimKey[]
+  /** postgres:// URL for the engine; undefined until the database's Secret exists. */
+  databaseUrl: string | undefined
+  /** S3 endpoint; undefined until the credentials Secret says it, and without s3. */
+  s3Endpoint: string | undefined
+  /** Keys the hash of what needs a restart, so that an annotation tells nothing about a password. */
+  restartSecret: string
+  /** Kinds of others that the API serves; objects of the rest are not desired. */
+  served: { certificates: boolean; databases: boolean; dnsEndpoints: boolean }
+}
+
+export interface DesiredContext {
+  server: { namespace: string; name: string; uid: string }
+  spec: MailServerSpec
+  facts: Facts
+}
+
+export interface ObjectOptions {
+  /** app.kubernetes.io/name; default mail-engine. */
+  component?: string
+  annotations?: Record<string, string>
+  /** False for data that outlives the MailServer. Default true. */
+  owned?: boolean
+}
+
+/** An object of the server with its labels and owner, and `content` as its other fields. */
+export function objectOf(
+  context: Pick<DesiredContext, 'server'>,
+  apiVersion: string,
+  kind: string,
+  name: string,
+  content: Record<string, unknown>,
+  options: ObjectOptions = {},
+): KubeObject {
+  const { server } = context
+  const { component, annotations, owned = true } = options
+  return {
+    apiVersion,
+    kind,
+    metadata: {
+      name,
+      namespace: server.namespace,
+      labels: labelsOf(server.name, component),
+      ...(annotations && Object.keys(annotations).length > 0 ? { annotations } : {}),
+      ...(owned ? { ownerReferences: [ownerReference(server)] } : {}),
+    },
+    ...content,
+  }
+}
+
+export function ownerReference(server: DesiredContext['server']): OwnerReference {
+  return {
+    apiVersion: API_VERSION,
+    kind: MailServerResource.kind,
+    name: server.name,
+    uid: server.uid,
+    controller: true,
+    blockOwnerDeletion: true,
+  }
+}
+
+/** True when data goes with the MailServer: then it is owned, and the garbage collector removes it. */
+export function ownsData(spec: MailServerSpec): boolean {
+  return spec.deletionPolicy === 'Delete'
+}

@@ -1,0 +1,38 @@
+/** Every object of a MailServer, in the order in which they are applied: what is mounted comes before the Pods. */
+
+import type { KubeObject } from '../../kube/types.ts'
+import { certificate } from './certificate.ts'
+import type { DesiredContext } from './context.ts'
+import { databaseCluster } from './database.ts'
+import { deployment } from './deployment.ts'
+import { dnsEndpoint } from './dns-endpoint.ts'
+import { engineConfigMap } from './engine-config.ts'
+import { networkPolicy, podDisruptionBudget, serviceAccount } from './pod-guards.ts'
+import { adminSecret, authoritySecret, databaseCredentials, dkimFilesSecret, dkimSecret, tlsSecret } from './secrets.ts'
+import { httpService, mailService } from './services.ts'
+
+export function desiredObjects(context: DesiredContext): KubeObject[] {
+  const ownTls = issuesItself(context)
+  const objects = [
+    databaseCluster(context),
+    serviceAccount(context),
+    adminSecret(context),
+    ...(ownTls ? [authoritySecret(context), tlsSecret(context)] : [certificate(context)]),
+    ...context.facts.dkimKeys.map((key) => dkimSecret(context, key)),
+    dkimFilesSecret(context),
+    databaseCredentials(context),
+    engineConfigMap(context),
+    mailService(context),
+    httpService(context),
+    networkPolicy(context),
+    podDisruptionBudget(context),
+    dnsEndpoint(context),
+    deployment(context),
+  ]
+  return objects.filter((object) => object !== undefined)
+}
+
+/** True when the certificate comes from the operator's own CA. */
+export function issuesItself({ spec }: Pick<DesiredContext, 'spec'>): boolean {
+  return !spec.tls.issuerRef && !spec.tls.secretName
+}
