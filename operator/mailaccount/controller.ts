@@ -22,7 +22,7 @@ import type { Caches } from '../mailserver/caches.ts'
 import { adminSecretName, httpServiceName } from '../mailserver/desired/names.ts'
 import { secretText } from '../mailserver/observe.ts'
 import { openAdminApi } from './admin-api.ts'
-import { readyOrigins } from './engine-endpoint.ts'
+import { createSliceFinder, readyOrigins } from './engine-endpoint.ts'
 import { type AccountDeps, reconcileAccount } from './reconcile.ts'
 
 export interface MailAccountControllerDeps {
@@ -60,6 +60,7 @@ export function createMailAccountController(
       .map(({ metadata }) => ({ namespace, name: metadata.name }))
   const keyOf = ({ metadata }: KubeObject, name = metadata.name) => ({ namespace: metadata.namespace ?? '', name })
   const children = (kind: string) => caches.children.get(kind) ?? []
+  const slicesOf = createSliceFinder(client, children('EndpointSlice'))
   let turn = 0
 
   const accountDeps: AccountDeps = {
@@ -67,14 +68,15 @@ export function createMailAccountController(
     account: (key) => first(accounts, key),
     server: (key) => caches.server(key),
     passwordSecret: (key) => first(passwords, key),
-    engine(server) {
+    async engine(server) {
       const admin = first(children('Secret'), { ...server, name: adminSecretName(server.name) })
       const token = admin ? secretText(admin).token : undefined
-      const slices = children('EndpointSlice').flatMap((reflector) => reflector.list(server.namespace))
-      const origins = readyOrigins(slices, httpServiceName(server.name))
+      if (!token) return undefined
+      const service = httpServiceName(server.name)
+      const origins = readyOrigins(await slicesOf({ namespace: server.namespace, name: service }), service)
       // In turn, so that thousands of accounts do not fall upon one Pod.
       const origin = origins[turn++ % Math.max(1, origins.length)]
-      return token && origin ? { api: openAdminApi(origin, token), token } : undefined
+      return origin ? { api: openAdminApi(origin, token), token } : undefined
     },
     lastAsked: new Map(),
     events: deps.events,

@@ -1,6 +1,7 @@
 /** Where a MailServer's engine answers HTTP: a ready address of the EndpointSlices of Service `<name>-http`. */
 
-import type { KubeObject } from '../kube/types.ts'
+import { EndpointSlice } from '../kube/resources.ts'
+import { type KubeClient, type KubeObject, keyText, type ObjectKey, type Reflector } from '../kube/types.ts'
 
 interface Slice extends KubeObject {
   endpoints?: { addresses?: string[]; conditions?: { ready?: boolean | null } }[] | null
@@ -21,4 +22,37 @@ export function readyOrigins(slices: readonly KubeObject[], service: string): st
         .map((address) => `http://${address.includes(':') ? `[${address}]` : address}:${port}`)
     })
   return [...new Set(origins)].sort()
+}
+
+/** A list for one server stands for all its accounts that ask within this time. */
+const LIST_MS = 5_000
+
+/**
+ * The slices of a Service: from the cache, which holds those with the server's label (Kubernetes' own controller copies
+ * a Service's labels to its slices); by a list where whoever makes slices does not copy labels.
+ * @throws KubeError
+ */
+export function createSliceFinder(
+  client: Pick<KubeClient, 'list'>,
+  caches: readonly Reflector[],
+  now: () => number = () => performance.now(),
+): (service: ObjectKey) => Promise<readonly KubeObject[]> {
+  const lists = new Map<string, { until: number; slices: Promise<KubeObject[]> }>()
+  return async (service) => {
+    const cached = caches
+      .flatMap((reflector) => reflector.list(service.namespace))
+      .filter(({ metadata }) => metadata.labels?.['kubernetes.io/service-name'] === service.name)
+    if (cached.length > 0) return cached
+    const id = keyText(service)
+    for (const [key, { until }] of lists) if (until < now()) lists.delete(key)
+    const known = lists.get(id)
+    if (known) return known.slices
+    const labelSelector = `kubernetes.io/service-name=${service.name}`
+    const slices = client
+      .list(EndpointSlice, { namespace: service.namespace, labelSelector })
+      .then(({ items }) => items)
+    lists.set(id, { until: now() + LIST_MS, slices })
+    slices.catch(() => lists.delete(id))
+    return slices
+  }
 }

@@ -21,7 +21,8 @@ export async function finalizeAccount(account: MailAccount, deps: AccountDeps): 
   if (!server || server.metadata.deletionTimestamp) {
     tell('Normal', 'Orphaned', `MailServer ${serverKey.name} is gone; what it had of the account stays in its database`)
   } else if (!skip) {
-    const answer = await deps.engine(serverKey)?.api.remove(account.spec.address)
+    const engine = await deps.engine(serverKey)
+    const answer = await engine?.api.remove(account.spec.address)
     const why = answer === undefined ? 'no Pod of it is ready' : 'message' in answer ? answer.message : ''
     if (answer?.kind === 'ok' || answer?.kind === 'absent') {
       tell('Normal', 'AccountRemoved', `MailServer ${serverKey.name} has removed the account and its mail`)

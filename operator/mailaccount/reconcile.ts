@@ -17,7 +17,7 @@ export interface AccountDeps extends PasswordDeps {
   account(key: ObjectKey): MailAccount | undefined
   server(key: ObjectKey): MailServer | undefined
   /** The engine of a server; undefined while no Pod of it is ready or its token is unknown. */
-  engine(server: ObjectKey): { api: AdminApi; token: string } | undefined
+  engine(server: ObjectKey): Promise<{ api: AdminApi; token: string } | undefined>
   /** When the engine was last asked about an account; a rule of thumb that is lost with the process. */
   lastAsked: Map<string, number>
   events: Pick<EventRecorder, 'record'>
@@ -62,12 +62,13 @@ export async function reconcileAccount(key: ObjectKey, deps: AccountDeps): Promi
   if ('missing' in password)
     return tell(account, { ...waiting('SecretMissing', password.missing), retryMs: RETRY_MS }, told, deps)
 
-  const engine = deps.engine(serverKey)
+  const engine = await deps.engine(serverKey)
   const { status } = account
   if (!engine) {
     // What the engine was told stays true while it restarts.
     if (status?.observedGeneration === account.metadata.generation && status?.appliedHash) return undefined
-    return tell(account, waiting('ServerNotReady', `No Pod of MailServer ${serverKey.name} is ready yet`), told, deps)
+    const message = `No Pod of MailServer ${serverKey.name} is ready yet`
+    return tell(account, { ...waiting('ServerNotReady', message), retryMs: RETRY_MS }, told, deps)
   }
   const body = accountBody(spec, password.text)
   const appliedHash = bodyHash(body, server.metadata.uid ?? '', engine.token)
