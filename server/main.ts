@@ -60,16 +60,7 @@ async function serve(environment: EngineEnvironment, log: Logger, stop: StopSign
     throw new Error('starting')
   })
   try {
-    const parts = await keepTrying(() => startParts(host, log), {
-      signal: stop.signal,
-      onFailure(error, delayMs) {
-        const reason = error instanceof Error ? error.message : String(error)
-        host.readiness.set('engine', () => {
-          throw new Error(reason)
-        })
-        log.warn({ err: error, delayMs }, 'not started yet: trying again')
-      },
-    })
+    const parts = await startParts(host, { log, signal: stop.signal })
     host.readiness.set('engine', () => {})
     log.info('serving')
     const exitCode = await stop.stopped
@@ -88,8 +79,13 @@ async function serve(environment: EngineEnvironment, log: Logger, stop: StopSign
 }
 
 /** The HTTP port may still be held by a process that ends. @returns undefined when asked to stop meanwhile */
-async function startHostWhenFree(environment: EngineEnvironment, log: Logger, stop: StopSignal): Promise<Host | undefined> {
-  const onFailure = (error: unknown, delayMs: number) => log.error({ err: error, delayMs }, 'HTTP not started: trying again')
+async function startHostWhenFree(
+  environment: EngineEnvironment,
+  log: Logger,
+  stop: StopSignal,
+): Promise<Host | undefined> {
+  const onFailure = (error: unknown, delayMs: number) =>
+    log.error({ err: error, delayMs }, 'HTTP not started: trying again')
   try {
     return await keepTrying(() => startHost(environment, { log, stop }), { signal: stop.signal, onFailure })
   } catch (error) {

@@ -4,11 +4,11 @@ import { test } from 'node:test'
 import { connect as connectTls } from 'node:tls'
 import { pino } from 'pino'
 import { Registry } from 'prom-client'
+import { selfSigned } from '../../test/certificate.ts'
 import { createHttpMetrics } from '../http/metrics.ts'
 import { createHttpServer } from '../http/server.ts'
 import { healthRoutes } from '../process/health.ts'
 import { createReadiness } from '../process/readiness.ts'
-import { selfSigned } from '../../test/certificate.ts'
 import { type AcceptOptions, acceptSessions } from './accept.ts'
 import { createListenerMetrics } from './metrics.ts'
 import { type CertificatePair, readPair } from './tls.ts'
@@ -81,14 +81,20 @@ test('implicit TLS without a certificate closes the connection', async () => {
       connectTls({ port: at.port, host: '127.0.0.1' }).once('secureConnect', resolve).once('error', reject)
     }),
   )
-  assert.match(await at.registry.metrics(), /mail_connections_refused_total\{listener="test",reason="no-certificate"\} 1/)
+  assert.match(
+    await at.registry.metrics(),
+    /mail_connections_refused_total\{listener="test",reason="no-certificate"\} 1/,
+  )
 })
 
 test('one session more than an address may have is refused, and others after one has ended are not', async () => {
   const sessions: Socket[] = []
   await using at = await listener({
     limits: () => ({ sessionsPerProcess: 100, sessionsPerAddress: 1 }),
-    onSession: (socket) => void (sessions.push(socket.resume()), socket.write('hello')),
+    onSession(socket) {
+      sessions.push(socket.resume())
+      socket.write('hello')
+    },
   })
   const first = connect(at.port, '127.0.0.1')
   first.write('x')
@@ -128,7 +134,10 @@ test('HTTP is spoken plain and over TLS, and says what is missing', async () => 
   const tls = connectTls({ port: at.port, host: '127.0.0.1', rejectUnauthorized: false })
   tls.write('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
   assert.match(await all(tls), /^HTTP\/1\.1 200 OK[\s\S]*\{"alive":true\}$/)
-  assert.match(await (await get('/metrics')).text(), /mail_http_requests_total\{route="readyz",method="GET",status="503"\} 1/)
+  assert.match(
+    await (await get('/metrics')).text(),
+    /mail_http_requests_total\{route="readyz",method="GET",status="503"\} 1/,
+  )
   readiness.drain()
   assert.equal((await get('/readyz')).status, 503)
 })

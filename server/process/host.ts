@@ -28,7 +28,10 @@ export interface Host extends AsyncDisposable {
 }
 
 /** HTTP answers when this returns, ready or not. @throws the bind error of the HTTP port */
-export async function startHost(environment: EngineEnvironment, { log, stop }: { log: Logger; stop: StopSignal }): Promise<Host> {
+export async function startHost(
+  environment: EngineEnvironment,
+  { log, stop }: { log: Logger; stop: StopSignal },
+): Promise<Host> {
   await using started = new AsyncDisposableStack()
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })

@@ -11,17 +11,22 @@ export interface SmtpPorts {
 }
 
 /** Binds 25, 465 and 587, or what the configuration says. */
-export async function listenSmtp(host: Host, options: Omit<SmtpListenerOptions, 'role'>, until: Until): Promise<SmtpPorts> {
+export async function listenSmtp(
+  host: Host,
+  options: Omit<SmtpListenerOptions, 'role'>,
+  until: Until,
+): Promise<SmtpPorts> {
   const listeners: SmtpListener[] = []
   const addresses = host.listeners()
   for (const [role, name] of Object.entries(PORTS) as [SmtpRole, (typeof PORTS)[SmtpRole]][]) {
     const pair = host.certificate.current()
-    const listener = createSmtpListener({ ...options, role, ...(pair ? { tls: { cert: pair.cert, key: pair.key } } : {}) })
-    listeners.push(listener)
-    await until(name, async () => {
-      const port = await listener.listen(addresses[name], addresses.address)
-      options.logger.info({ component: 'smtp', listener: role, port }, 'listening')
+    const listener = createSmtpListener({
+      ...options,
+      role,
+      ...(pair ? { tls: { cert: pair.cert, key: pair.key } } : {}),
     })
+    listeners.push(listener)
+    await until(name, () => listener.listen(addresses[name], addresses.address))
   }
   host.certificate.onChange(({ cert, key }) => {
     for (const listener of listeners) listener.updateTls({ cert, key })

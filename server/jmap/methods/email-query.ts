@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { AnchorNotFound, FilterTooComplex } from '../../mailstore/types.ts'
 import { ownAccount, queryFields } from '../arguments.ts'
 import { MAIL, MAX_QUERY_IDS } from '../capabilities.ts'
 import { emailFilter, emailSort } from '../email/filter.ts'
@@ -8,7 +9,7 @@ import { stateOf } from '../wire/ids.ts'
 
 const emailQueryArguments = z.strictObject({
   ...queryFields,
-  filter: z.unknown(),
+  filter: z.unknown().optional(),
   sort: z.array(z.unknown()).nullish(),
   collapseThreads: z.boolean().default(false),
 })
@@ -20,7 +21,7 @@ export const emailQuery: Method<z.output<typeof emailQueryArguments>, object> = 
   async run(args, context, { mailstore }) {
     const account = ownAccount(args.accountId, context)
     const limit = Math.min(args.limit ?? MAX_QUERY_IDS, MAX_QUERY_IDS)
-    const result = await mailstore.query(account, {
+    const query = {
       filter: emailFilter(args.filter),
       sort: emailSort(args.sort),
       collapseThreads: args.collapseThreads,
@@ -28,8 +29,11 @@ export const emailQuery: Method<z.output<typeof emailQueryArguments>, object> = 
       ...(args.anchor == null ? {} : { anchor: args.anchor, anchorOffset: args.anchorOffset }),
       limit,
       calculateTotal: args.calculateTotal,
+    }
+    const result = await mailstore.query(account, query).catch((error: unknown) => {
+      if (error instanceof AnchorNotFound) throw new MethodError('anchorNotFound')
+      throw error instanceof FilterTooComplex ? new MethodError('unsupportedFilter', error.message) : error
     })
-    if (!result) throw new MethodError('anchorNotFound')
     return {
       accountId: args.accountId,
       queryState: stateOf(result.state),

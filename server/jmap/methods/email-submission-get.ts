@@ -18,7 +18,7 @@ export const emailSubmissionGet: Method<z.output<typeof getArguments>, object> =
 
 const emailSubmissionQueryArguments = z.strictObject({
   ...queryFields,
-  filter: z.unknown(),
+  filter: z.unknown().optional(),
   sort: z.array(z.unknown()).nullish(),
 })
 

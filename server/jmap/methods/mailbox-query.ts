@@ -22,7 +22,7 @@ const comparator = z.strictObject({
 
 const mailboxQueryArguments = z.strictObject({
   ...queryFields,
-  filter: z.unknown(),
+  filter: z.unknown().optional(),
   sort: z.array(comparator).max(10).nullish(),
   sortAsTree: z.boolean().default(false),
   filterAsTree: z.boolean().default(false),

@@ -7,7 +7,7 @@ import { argumentsOf, type Method } from '../method.ts'
 
 const searchSnippetArguments = z.strictObject({
   accountId: id,
-  filter: z.unknown(),
+  filter: z.unknown().optional(),
   emailIds: z.array(z.string().max(255)),
 })
 
