@@ -69,6 +69,7 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
     ready: false,
   }
   let ports: Record<string, number> = {}
+  let volumes: Promise<void> = Promise.resolve()
   let written = first.status
   let writing: Promise<void> | undefined
   let dirty = false
@@ -153,7 +154,7 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
     if (!spec || pod.spec.containers.length !== 1) throw new NotYet('exactly one container can be run here')
     const [program, ...args] = [...(spec.command ?? []), ...(spec.args ?? [])]
     if (program !== 'node') throw new NotYet(`only the command "node" can be run here, not "${program ?? ''}"`)
-    await writeVolumes(pod, spec, root, deps.lookup)
+    await updateVolumes(spec)
     const names = (spec.ports ?? []).map(({ name, containerPort }) => name ?? String(containerPort))
     const free = await freePorts(names.length)
     ports = Object.fromEntries(names.map((name, index) => [name, free[index] ?? 0]))
@@ -226,6 +227,14 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
     return running.stop(Math.max(2_000, grace - sleepMs))
   }
 
+  /** One writer at a time: each removes what is not its own version. */
+  function updateVolumes(spec: Container): Promise<void> {
+    const write = (): Promise<void> => writeVolumes(pod, spec, root, deps.lookup)
+    const mine = volumes.then(write, write)
+    volumes = mine
+    return mine
+  }
+
   function graceMs(): number {
     return (pod.spec.terminationGracePeriodSeconds ?? 30) * 1000
   }
@@ -237,6 +246,7 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
 
   async function end(): Promise<void> {
     await writing
+    await volumes.catch(() => {}) // told where it was asked for
     await rm(root, { recursive: true, force: true }) // copies of Secrets
     if (pod.metadata.deletionTimestamp !== undefined) await removeObject()
     else await annotate({ [PID_ANNOTATION]: null, [PORTS_ANNOTATION]: null })
@@ -270,7 +280,7 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
     refresh() {
       wake?.()
       if (!container || isStopping) return
-      writeVolumes(pod, container, root, deps.lookup).catch((error) => {
+      updateVolumes(container).catch((error) => {
         if (!(error instanceof NotYet)) logger.warn({ err: error, pod: key.name }, 'volumes not updated')
       })
     },

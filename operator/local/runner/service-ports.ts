@@ -12,6 +12,8 @@ export interface ServicePorts {
    * @throws PortTaken when the user asked for this very port and somebody else has it
    */
   portFor(id: string, servicePort: number): Promise<number>
+  /** The listener stands there: the port to take again next time. */
+  opened(id: string, port: number): void
   /** The listener could not be opened there after all. */
   forget(id: string): void
 }
@@ -34,13 +36,6 @@ export function openServicePorts(
   const known = read(path)
   const taken = (): Set<number> => new Set(Object.values(known))
 
-  function remember(id: string, port: number): number {
-    known[id] = port
-    writeFileSync(`${path}.new`, `${JSON.stringify(known, null, 2)}\n`, { mode: 0o600 })
-    renameSync(`${path}.new`, path)
-    return port
-  }
-
   /** True when no other Service of this run or an earlier one stands there. */
   const belongsToNobody = (port: number, id: string): boolean =>
     Object.entries(known).every(([other, at]) => at !== port || other === id)
@@ -48,21 +43,27 @@ export function openServicePorts(
   return {
     async portFor(id, servicePort) {
       const asked = wanted[servicePort]
-      if (asked !== undefined && (asked === 0 || belongsToNobody(asked, id))) {
-        if (asked === 0) return known[id] ?? 0
-        if (await isFree(asked)) return remember(id, asked)
+      const before = known[id]
+      if (asked !== undefined && asked > 0 && belongsToNobody(asked, id)) {
+        if (await isFree(asked)) return asked
         throw new PortTaken(`port ${asked} on 127.0.0.1 is in use by another program`)
       }
-      const before = known[id]
       if (before !== undefined && (await isFree(before))) return before
+      if (asked === 0) return 0
       const usual = asked ?? LOCAL_PORTS[servicePort] ?? (servicePort < 1024 ? servicePort + 8000 : servicePort)
       for (let port = usual; port < Math.min(usual + 1000, 65_536); port++) {
         if (before !== port && taken().has(port)) continue
         if (!(await isFree(port))) continue
         if (port !== usual) onMoved(id, usual, port)
-        return remember(id, port)
+        return port
       }
       throw new PortTaken(`no free port from ${usual} on`)
+    },
+    opened(id, port) {
+      if (known[id] === port) return
+      known[id] = port
+      writeFileSync(`${path}.new`, `${JSON.stringify(known, null, 2)}\n`, { mode: 0o600 })
+      renameSync(`${path}.new`, path)
     },
     forget(id) {
       delete known[id]

@@ -80,6 +80,7 @@ export function createServices(deps: ServicesDeps): Services {
   async function tryOpen(id: string, servicePort: number): Promise<Forward | undefined> {
     try {
       const forward = await openForward(await ports.portFor(id, servicePort))
+      ports.opened(id, forward.port)
       logger.info({ service: id, port: forward.port }, 'forward open')
       return forward
     } catch (error) {
