@@ -24,7 +24,7 @@ const code = flags.has('--cluster') ? await clusterTests() : flags.has('--node')
 process.exit(code)
 
 async function allTests(): Promise<number> {
-  const unit = files('{operator,server,scripts,charts,test/unit}/**/*.test.ts')
+  const unit = files('{operator,server,scripts,test/chart}/**/*.test.ts')
   const whole = files('test/e2e/**/*.test.ts')
   const first = await run('unit tests', unit, { concurrency: Math.max(2, availableParallelism()) })
   // Whole-system tests use many processes each, so they follow one another; they also run after a unit failure, which

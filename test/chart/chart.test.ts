@@ -1,0 +1,152 @@
+/** The Helm chart: its CRDs are the generated ones, its rights are those that the code needs, helm accepts it. */
+
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { parse, parseAllDocuments } from 'yaml'
+import { GROUP } from '../../operator/api/group.ts'
+import { readOperatorConfig } from '../../operator/config.ts'
+import { BUILT_IN, OPTIONAL, READ_ONLY } from '../../operator/mailserver/kinds.ts'
+import { crdTemplates } from '../../scripts/chart-crds.ts'
+import { isBuilt, tool } from '../cluster-tool.ts'
+
+const chart = join(import.meta.dirname, '../../charts/mail-operator')
+
+test('the CRD templates are in step with crds/ (else: node scripts/chart-crds.ts)', () => {
+  const folder = join(chart, 'templates/crds')
+  const templates = crdTemplates()
+  assert.deepEqual(readdirSync(folder).sort(), [...templates.keys()].sort())
+  for (const [name, content] of templates) assert.equal(readFileSync(join(folder, name), 'utf8'), content, name)
+})
+
+test('chart and package carry one version', () => {
+  const { version, appVersion } = parse(readFileSync(join(chart, 'Chart.yaml'), 'utf8'))
+  const packaged = JSON.parse(readFileSync(join(import.meta.dirname, '../../package.json'), 'utf8'))
+  assert.deepEqual([version, appVersion], [packaged.version, packaged.version])
+})
+
+const helm = { skip: isBuilt('helm') ? false : 'helm is not built here' }
+
+interface Rule {
+  apiGroups: string[]
+  resources: string[]
+  verbs: string[]
+  resourceNames?: string[]
+}
+interface Rendered {
+  kind: string
+  metadata: { name: string; namespace?: string; annotations?: Record<string, string> }
+  rules?: Rule[]
+  spec?: Record<string, unknown>
+}
+
+function render(...args: string[]): Rendered[] {
+  const text = execFileSync(tool('helm'), ['template', 'mail-operator', chart, '--namespace', 'mail-system', ...args], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    maxBuffer: 32 * 1024 * 1024,
+  })
+  return parseAllDocuments(text)
+    .map((document) => document.toJS() as Rendered | null)
+    .filter((object) => object !== null)
+}
+const named = (objects: Rendered[], kind: string, name: string) =>
+  objects.find((object) => object.kind === kind && object.metadata.name === name) ??
+  assert.fail(`${kind} ${name} is missing`)
+
+/** "apps/deployments" → verbs. */
+function rights(rules: Rule[]): Map<string, Set<string>> {
+  const found = new Map<string, Set<string>>()
+  for (const { apiGroups, resources, verbs } of rules) {
+    for (const group of apiGroups) {
+      for (const resource of resources) {
+        const name = `${group}/${resource}`
+        found.set(name, new Set([...(found.get(name) ?? []), ...verbs]))
+      }
+    }
+  }
+  return found
+}
+
+test('helm lint is content', helm, () => {
+  execFileSync(tool('helm'), ['lint', '--strict', chart], { stdio: 'pipe' })
+})
+
+test('the operator may do what its code does with each kind, and nothing with others', helm, () => {
+  const allowed = rights(named(render(), 'ClusterRole', 'mail-operator').rules ?? [])
+  const watching = ['get', 'list', 'watch']
+  const owning = [...watching, 'create', 'patch', 'delete']
+  const expected = new Map<string, string[]>([
+    [`${GROUP}/mailservers`, [...watching, 'patch']],
+    [`${GROUP}/mailaccounts`, [...watching, 'patch']],
+    [`${GROUP}/mailservers/status`, ['get', 'patch']],
+    [`${GROUP}/mailaccounts/status`, ['get', 'patch']],
+    [`${GROUP}/mailservers/finalizers`, ['update']],
+    [`${GROUP}/mailaccounts/finalizers`, ['update']],
+    ['events.k8s.io/events', ['create', 'patch']],
+  ])
+  for (const { group, plural } of BUILT_IN) {
+    const readOnly = READ_ONLY.some((resource) => resource.plural === plural)
+    expected.set(`${group}/${plural}`, readOnly ? watching : owning)
+  }
+  for (const { group, plural } of Object.values(OPTIONAL)) expected.set(`${group}/${plural}`, owning)
+  const sorted = (entries: Iterable<[string, Iterable<string>]>) =>
+    [...entries].map(([name, verbs]) => `${name}: ${[...verbs].sort().join(' ')}`).sort()
+  assert.deepEqual(sorted(allowed), sorted(expected))
+})
+
+test('with watchNamespaces the rights end at those namespaces', helm, () => {
+  const objects = render('--set', 'watchNamespaces={a,b}')
+  const roles = objects
+    .filter(({ kind }) => kind === 'Role')
+    .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`)
+  assert.deepEqual(roles.sort(), ['a/mail-operator', 'b/mail-operator', 'mail-system/mail-operator-leader-election'])
+  const wide = objects.filter(({ kind, metadata }) => kind === 'ClusterRole' && !/-(edit|view)$/.test(metadata.name))
+  assert.deepEqual(wide, [])
+  assert.ok(!objects.some(({ kind }) => kind === 'ClusterRoleBinding'))
+})
+
+test('no rule has a wildcard', helm, () => {
+  const rules = render().flatMap((object) => object.rules ?? [])
+  assert.ok(rules.length > 5)
+  assert.ok(!JSON.stringify(rules).includes('*'))
+})
+
+test('CRDs stay at uninstall unless that is not wanted', helm, () => {
+  const annotations = (objects: Rendered[]) =>
+    objects.filter(({ kind }) => kind === 'CustomResourceDefinition').map(({ metadata }) => metadata.annotations)
+  const keep = { 'helm.sh/resource-policy': 'keep' }
+  assert.deepEqual(annotations(render()), [keep, keep])
+  assert.deepEqual(annotations(render('--set', 'crds.keep=false')), [undefined, undefined])
+  assert.deepEqual(annotations(render('--set', 'crds.enabled=false')), [])
+})
+
+test('the environment that the chart sets is one the operator reads', helm, () => {
+  const args = ['--set', 'image.repository=r/i', '--set', 'image.tag=t', '--set', 'watchNamespaces={a,b}']
+  const deployment = named(render(...args), 'Deployment', 'mail-operator')
+  const { template } = deployment.spec as {
+    template: { spec: { containers: { image: string; env: { name: string; value?: string }[] }[] } }
+  }
+  const [container] = template.spec.containers
+  const env = Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value ?? 'x']))
+  const config = readOperatorConfig(env, 'unique')
+  assert.equal(container?.image, 'r/i:t')
+  assert.equal(config.engineImage, 'r/i:t')
+  assert.deepEqual(config.namespaces, ['a', 'b'])
+  assert.equal(config.healthPort, 8081)
+  assert.equal(config.leaderElection.name, 'mail-operator')
+  const source = readFileSync(join(import.meta.dirname, '../../operator/config.ts'), 'utf8')
+  for (const name of Object.keys(env)) assert.ok(source.includes(name) || name.startsWith('LEADER_ELECTION_'), name)
+})
+
+for (const [what, value] of [
+  ['an unknown key', 'imagge.tag=x'],
+  ['a pull policy that is none', 'image.pullPolicy=Sometimes'],
+  ['a namespace that is no name', 'watchNamespaces={Not_A_Name}'],
+] as const) {
+  test(`values.schema.json refuses ${what}`, helm, () => {
+    assert.throws(() => render('--set', value), /schema|additional|values/i)
+  })
+}
