@@ -3,7 +3,7 @@ import { apply, checkTyped } from './apply/managed.ts'
 import { decodeTyped } from './decode.ts'
 import { decodeYamlObject, parseJson, parseMediaType } from './http.ts'
 import { checkIdentity } from './identity.ts'
-import { isObject, type Json, type JsonObject, type KubeObject } from './json.ts'
+import { at, isObject, type Json, type JsonObject, type KubeObject } from './json.ts'
 import type { Objects, WriteOptions } from './objects.ts'
 import { jsonPatch } from './patch/json-patch.ts'
 import { mergePatch } from './patch/merge-patch.ts'
@@ -107,6 +107,9 @@ function applyObject(objects: Objects, request: PatchRequest): { object: KubeObj
   if (live) objects.checkPreconditions(definition, live, config.metadata)
   const merged = apply(live, config, objects.managerOf(definition, subresource, options), request.force === true)
   const next = objects.decode(definition, merged, { fieldValidation: 'Ignore', warnings: [] })
+  if (!live && at(raw, 'metadata', 'name') === undefined) {
+    throw badRequest(`the name of the object (${name} based on URL) was undeterminable: name must be provided`)
+  }
   if (!live) return { object: objects.createApplied(definition, namespace, next, options), created: true }
   return { object: objects.finish(definition, live, next, subresource, options), created: false }
 }

@@ -99,9 +99,9 @@ export function trackUpdate(live: KubeObject | undefined, next: KubeObject, mana
   const given = next.metadata.managedFields
   // [{}] asks to forget all owners; an empty list is what a client sends that knows nothing of them.
   if (live && given?.length === 1 && given.every((entry) => Object.keys(entry).length === 0)) return []
-  const before = decode(live?.metadata.managedFields)
   const asked = decode(given)
-  const owners = asked.size > 0 ? asked : new Map(before)
+  const before = asked.size > 0 ? asked : decode(live?.metadata.managedFields)
+  const owners = new Map(before)
   const difference = compare(comparable(live) ?? {}, comparable(next), manager.schema)
   const changed = difference.modified.union(difference.added).without(manager.ignored)
   const entry = entryOf(manager, 'Update')

@@ -92,7 +92,10 @@ export const customResourceDefinitionHooks: Hooks = {
       causes.push(cause.invalidOmitted('spec.versions', 'must have exactly one version marked as storage version'))
     versionsOf(object).forEach((version, i) => {
       const schema = at(version, 'schema', 'openAPIV3Schema')
-      const path = `spec.versions[${i}].schema.openAPIV3Schema`
+      const path =
+        versionsOf(object).length === 1
+          ? 'spec.validation.openAPIV3Schema'
+          : `spec.versions[${i}].schema.openAPIV3Schema`
       if (schema === undefined) causes.push(cause.required(path, 'schemas are required'))
       else structuralCauses(schema, path, causes, 0)
     })

@@ -106,18 +106,25 @@ export class Client {
 }
 
 /** A client of the API under test, and a namespace of this test file's own; both end with the file. */
-export async function connect(): Promise<{ api: Client; namespace: string; local: boolean }> {
+export async function connect(): Promise<{
+  api: Client
+  namespace: string
+  local: boolean
+  deleteAfterwards: (path: string) => void
+}> {
   const path = process.env.KUBECONFIG_UNDER_TEST
   const server = path ? undefined : await startApiServer({})
   const api = new Client(path ? readFileSync(path, 'utf8') : (server?.kubeconfig ?? ''))
   const namespace = `conformance-${randomBytes(4).toString('hex')}`
   await api.request('POST', '/api/v1/namespaces', { body: { metadata: { name: namespace } } })
+  const made: string[] = []
   after(async () => {
+    for (const path of made) await api.request('DELETE', path)
     await api.request('DELETE', `/api/v1/namespaces/${namespace}`)
     api.close()
     await server?.close()
   })
-  return { api, namespace, local: server !== undefined }
+  return { api, namespace, local: server !== undefined, deleteAfterwards: (path) => made.push(path) }
 }
 
 /** Asks again until the answer is right; a controller may need a moment. Fails after ten seconds. */

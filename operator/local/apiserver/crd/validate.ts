@@ -3,7 +3,7 @@
  * did not change is not checked again (ratcheting), so a stricter schema never blocks an old object.
  */
 import { isIP } from 'node:net'
-import { equal, isObject, type Json, type KubeObject } from '../json.ts'
+import { at, equal, isObject, type Json, type KubeObject } from '../json.ts'
 import type { ResourceDefinition } from '../registry.ts'
 import { objectMeta, propertySchema, type Schema } from '../schema.ts'
 import { type Cause, cause } from '../status-errors.ts'
@@ -11,14 +11,51 @@ import { celCauses } from './cel.ts'
 
 const MAX_CAUSES = 100
 
+/** Rules run on values of the right shape only; these problems say that it is not. */
+const BLOCKING = new Set([
+  'FieldValueRequired',
+  'FieldValueNotSupported',
+  'FieldValueTypeInvalid',
+  'FieldValueTooLong',
+  'FieldValueTooMany',
+])
+const NOT_CHECKED = cause.invalid(
+  '<nil>',
+  null,
+  'some validation rules were not checked because the object was invalid; correct the existing errors to complete validation',
+)
+
+function hasRules(schema: Schema): boolean {
+  if (schema['x-kubernetes-validations']?.length) return true
+  const below = [...Object.values(schema.properties ?? {}), ...(schema.items ? [schema.items] : [])]
+  if (typeof schema.additionalProperties === 'object') below.push(schema.additionalProperties)
+  return below.some(hasRules)
+}
+
+/** What the scale subresource would read must be a count. */
+function scaleCauses({ scale }: ResourceDefinition, object: KubeObject): Cause[] {
+  if (!scale) return []
+  const path = scale.specReplicasPath
+  const replicas = at(object, ...path.replace(/^\./, '').split('.'))
+  if (replicas === undefined) return []
+  if (typeof replicas === 'number')
+    return replicas < 0 ? [cause.invalid(path, replicas, 'should be a non-negative integer')] : []
+  return [
+    cause.invalid(path, 0, `${path} accessor error: ${replicas} is of the type ${typeName(replicas)}, expected int64`),
+  ]
+}
+
 export function validateObject(
   definition: ResourceDefinition,
   object: KubeObject,
   old: KubeObject | undefined,
 ): Cause[] {
   const causes = validate(object, definition.schema, '', old)
-  // A wrongly typed value would only make rules fail with noise, so the real server leaves them out as well.
-  if (definition.custom && causes.length === 0) causes.push(...celCauses(object, definition.schema, old))
+  if (definition.custom) causes.push(...scaleCauses(definition, object))
+  if (definition.custom && hasRules(definition.schema)) {
+    const blocked = causes.some(({ reason }) => BLOCKING.has(reason))
+    causes.push(...(blocked ? [NOT_CHECKED] : celCauses(object, definition.schema, old)))
+  }
   return causes.slice(0, MAX_CAUSES)
 }
 
@@ -192,23 +229,32 @@ function objectCauses(value: Json, schema: Schema, path: string, old: Json | und
 }
 
 function combinationCauses(value: Json, schema: Schema, path: string): Cause[] {
-  const field = path || '<nil>'
-  const passes = (branch: Schema) => validate(value, branch, path).length === 0
-  const causes: Cause[] = []
-  const must = (text: string) =>
-    causes.push(
-      cause.invalid(field, isObject(value) || Array.isArray(value) ? '' : value, `${field} in body must ${text}`),
-    )
   const { allOf, anyOf, oneOf, not } = schema
-  if (anyOf && !anyOf.some(passes)) must('validate at least one schema (anyOf)')
+  const causes: Cause[] = []
+  const must = (text: string) => causes.push(cause.invalid('<nil>', '', `${JSON.stringify(path)} must ${text}`))
+  if (anyOf) {
+    const failures = anyOf.map((branch) => validate(value, branch, path))
+    if (failures.every((found) => found.length > 0)) {
+      must('validate at least one schema (anyOf)')
+      causes.push(...nearest(failures))
+    }
+  }
   if (oneOf) {
-    const valid = oneOf.filter(passes).length
-    if (valid !== 1)
+    const failures = oneOf.map((branch) => validate(value, branch, path))
+    const valid = failures.filter((found) => found.length === 0).length
+    if (valid !== 1) {
       must(
         `validate one and only one schema (oneOf). ${valid === 0 ? 'Found none valid' : `Found ${valid} valid alternatives`}`,
       )
+      if (valid === 0) causes.push(...nearest(failures))
+    }
   }
   for (const branch of allOf ?? []) causes.push(...validate(value, branch, path))
-  if (not && passes(not)) must('not validate the schema (not)')
+  if (not && validate(value, not, path).length === 0) must('not validate the schema (not)')
   return causes
+}
+
+/** The problems of the alternative that came closest. */
+function nearest(failures: Cause[][]): Cause[] {
+  return failures.reduce<Cause[]>((best, found, i) => (i === 0 || found.length < best.length ? found : best), [])
 }
