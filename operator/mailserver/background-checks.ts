@@ -22,10 +22,11 @@ export interface BackgroundChecksOptions<Input, Answer> {
 }
 
 export interface BackgroundChecks<Input, Answer> {
-  /** The last answer for this input; undefined while there is none. Sees to it that there will be one. */
-  latest(key: ObjectKey, input: Input): Answer | undefined
-  /** Ask again now. */
-  renew(key: ObjectKey): void
+  /**
+   * The last answer for this input; undefined while there is none. Sees to it that there will be one.
+   * @param wish another value than last time asks again now
+   */
+  latest(key: ObjectKey, input: Input, wish?: string): Answer | undefined
   forget(key: ObjectKey): void
   stop(): void
 }
@@ -33,6 +34,7 @@ export interface BackgroundChecks<Input, Answer> {
 interface Entry<Input, Answer> {
   key: ObjectKey
   input: Input
+  wish: string | undefined
   answer: Answer | undefined
   timer: NodeJS.Timeout | undefined
   state: 'idle' | 'waiting' | 'running'
@@ -96,23 +98,20 @@ export function createBackgroundChecks<Input, Answer>(
   }
 
   return {
-    latest(key, input) {
+    latest(key, input, wish) {
       const text = keyText(key)
       let entry = entries.get(text)
       if (!entry) {
-        entry = { key, input, answer: undefined, timer: undefined, state: 'idle' }
+        entry = { key, input, wish, answer: undefined, timer: undefined, state: 'idle' }
         entries.set(text, entry)
         ask(entry)
       } else if (!isDeepStrictEqual(entry.input, input)) {
         entry.input = input
         entry.answer = undefined
         ask(entry)
-      }
+      } else if (entry.wish !== wish) ask(entry)
+      entry.wish = wish
       return entry.answer
-    },
-    renew(key) {
-      const entry = entries.get(keyText(key))
-      if (entry) ask(entry)
     },
     forget(key) {
       const entry = entries.get(keyText(key))

@@ -4,7 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util'
-import { API_VERSION, MailServerResource, PAUSED, STATUS_MANAGER } from '../api/group.ts'
+import { API_VERSION, MailServerResource, PAUSED, RECONCILE_AT, STATUS_MANAGER } from '../api/group.ts'
 import { InvalidSpec, type MailServer, parseMailServerSpec } from '../api/mail-server.ts'
 import type { MailServerSpec } from '../api/mail-server-spec.ts'
 import type { MailServerStatus } from '../api/mail-server-status.ts'
@@ -62,7 +62,8 @@ export async function reconcileMailServer(
 
   const previous = server.status?.conditions
   const wishes = bucketWishes(spec, observed)
-  const bucket = wishes ? deps.buckets.latest(key, wishes) : undefined
+  const wish = server.metadata.annotations?.[RECONCILE_AT]
+  const bucket = wishes ? deps.buckets.latest(key, wishes, wish) : undefined
   const needed = [
     databaseStatement(spec, observed),
     storageStatement(spec, observed, bucket, previous),
@@ -75,7 +76,7 @@ export async function reconcileMailServer(
   for (const object of carried.applied) observed.children.set(idOf(object), object)
 
   const wanted = recordsOf(spec, context.facts)
-  const verified = spec.dns.verify ? deps.dns.latest(key, { records: wanted, resolvers: spec.dns.resolvers }) : []
+  const verified = spec.dns.verify ? deps.dns.latest(key, { records: wanted, resolvers: spec.dns.resolvers }, wish) : []
   const records = recordStates(wanted, verified, server.status?.dns?.records)
   const deployment = observed.children.get(idFor({ kind: 'Deployment' }, key.name))
   const rollout = deployment ? rolloutOf(deployment) : undefined

@@ -1,0 +1,274 @@
+/**
+ * For tests: a Kubernetes API with our kinds (the local one, or a real one when KUBECONFIG_UNDER_TEST names it), a
+ * namespace of its own, and somebody who plays what is not there: kubelet, CloudNativePG, load balancer.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { after } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { KubeConfig } from '@kubernetes/client-node'
+import { customResourceDefinitions } from '../../api/crds.ts'
+import { MailServerResource, SERVER_LABEL } from '../../api/group.ts'
+import type { MailServer } from '../../api/mail-server.ts'
+import type { MailServerSpecInput } from '../../api/mail-server-spec.ts'
+import { createKubeClient, type KubeApi } from '../../kube/client.ts'
+import { findCondition } from '../../kube/conditions.ts'
+import { startReflector } from '../../kube/reflector.ts'
+import { CustomResourceDefinition, Deployment, Namespace, Pod, Secret, Service } from '../../kube/resources.ts'
+import type { KubeObject, ObjectKey, Resource } from '../../kube/types.ts'
+import { startApiServer } from '../../local/apiserver/server.ts'
+import { cnpgClusterCrd } from '../../local/runner/cnpg-crd.ts'
+
+const ClusterResource: Resource = {
+  group: 'postgresql.cnpg.io',
+  version: 'v1',
+  kind: 'Cluster',
+  plural: 'clusters',
+  namespaced: true,
+}
+
+export interface TestCluster {
+  /** The test's own client; not counted, not fenced. */
+  client: KubeApi
+  namespace: string
+  /** False on a real API server. */
+  local: boolean
+  /** A second client whose calls are told: what the operator runs with. */
+  countingClient(): { client: KubeApi; writes: string[]; reads: string[] }
+  get(resource: Resource, name: string): Promise<KubeObject | undefined>
+  apply(object: KubeObject): Promise<KubeObject>
+  mailServer(name: string, spec?: Partial<MailServerSpecInput>): Promise<KubeObject>
+  /** Waits for a MailServer of which `is` holds. */
+  until(name: string, is: (server: MailServer) => boolean, what: string): Promise<MailServer>
+  /** Waits until `ask` answers something. */
+  eventually<T>(ask: () => Promise<T | undefined | false>, what: string): Promise<T>
+}
+
+/** One per test file; ends with it. */
+export async function openTestCluster(): Promise<TestCluster> {
+  const path = process.env.KUBECONFIG_UNDER_TEST
+  const server = path ? undefined : await startApiServer({})
+  const kubeConfig = new KubeConfig()
+  kubeConfig.loadFromString(path ? readFileSync(path, 'utf8') : (server?.kubeconfig ?? ''))
+  const client = createKubeClient({ kubeConfig, userAgent: 'operator-test/1', qps: 1000, burst: 1000 })
+  const others: KubeApi[] = []
+  const namespace = `operator-test-${randomBytes(4).toString('hex')}`
+  for (const crd of [...customResourceDefinitions(), cnpgClusterCrd]) {
+    await client.apply(CustomResourceDefinition, crd, { fieldManager: 'operator-test' })
+  }
+  for (const [group, kind] of [
+    [MailServerResource.group, MailServerResource.kind],
+    ['postgresql.cnpg.io', 'Cluster'],
+  ] as const) {
+    await eventually(async () => {
+      const fresh = createKubeClient({ kubeConfig, userAgent: 'operator-test/1' })
+      const found = await fresh.discover(group, kind)
+      await fresh[Symbol.asyncDispose]()
+      return found
+    }, `${kind} to be served`)
+  }
+  await client.create(Namespace, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } })
+  const stopPlaying = playTheRest(client, namespace, server !== undefined)
+
+  after(async () => {
+    await client.delete(Namespace, { namespace: '', name: namespace })
+    await stopPlaying()
+    for (const other of [client, ...others]) await other[Symbol.asyncDispose]()
+    await server?.close()
+  })
+
+  const cluster: TestCluster = {
+    client,
+    namespace,
+    local: server !== undefined,
+    countingClient() {
+      const inner = createKubeClient({ kubeConfig, userAgent: 'mail-operator-test/1', qps: 1000, burst: 1000 })
+      others.push(inner)
+      return counting(inner)
+    },
+    get: (resource, name) => client.find(resource, { namespace, name }),
+    apply: (object) => client.apply(resourceOf(object), object, { fieldManager: 'operator-test' }),
+    mailServer: (name, spec = {}) =>
+      client.create(MailServerResource, {
+        apiVersion: 'mail.openova.io/v1alpha1',
+        kind: 'MailServer',
+        metadata: { name, namespace },
+        spec: { hostname: 'mail.example.org', domains: [{ name: 'example.org' }], ...spec },
+      }),
+    until: (name, is, what) =>
+      eventually(async () => {
+        const found = await client.find<MailServer>(MailServerResource, { namespace, name })
+        return found && is(found) ? found : undefined
+      }, what),
+    eventually,
+  }
+  return cluster
+}
+
+export const isReady = (server: MailServer): boolean =>
+  findCondition(server.status?.conditions, 'Ready')?.status === 'True' &&
+  server.status?.observedGeneration === server.metadata.generation
+
+export const reasonOf = (server: MailServer, type: string): string | undefined =>
+  findCondition(server.status?.conditions, type)?.reason
+
+async function eventually<T>(ask: () => Promise<T | undefined | false>, what: string): Promise<T> {
+  const deadline = Date.now() + 20_000
+  for (;;) {
+    const found = await ask()
+    if (found !== undefined && found !== false) return found
+    if (Date.now() > deadline) throw new Error(`never came: ${what}`)
+    await sleep(30)
+  }
+}
+
+function resourceOf(object: KubeObject): Resource {
+  const known = [Secret, Service, Deployment, MailServerResource, ClusterResource]
+  const found = known.find(({ kind }) => kind === object.kind)
+  if (!found) throw new TypeError(`${object.kind} is not known to the tests`)
+  return found
+}
+
+/** Notes "apply Secret stalwart-admin" for every call. */
+function counting(inner: KubeApi): { client: KubeApi; writes: string[]; reads: string[] } {
+  const writes: string[] = []
+  const reads: string[] = []
+  const named = (resource: Resource, object: { name?: string; metadata?: { name: string } }, sub?: string) =>
+    `${resource.kind}${sub ? `/${sub}` : ''} ${object.name ?? object.metadata?.name}`
+  const client: KubeApi = {
+    ...inner,
+    get: (resource, key) => {
+      reads.push(`get ${named(resource, key)}`)
+      return inner.get(resource, key)
+    },
+    find: (resource, key) => {
+      reads.push(`find ${named(resource, key)}`)
+      return inner.find(resource, key)
+    },
+    create: (resource, object) => {
+      writes.push(`create ${named(resource, object)}`)
+      return inner.create(resource, object)
+    },
+    replace: (resource, object, sub) => {
+      writes.push(`replace ${named(resource, object, sub)}`)
+      return inner.replace(resource, object, sub)
+    },
+    apply: (resource, object, options) => {
+      writes.push(`apply ${named(resource, object, options.subresource)}`)
+      return inner.apply(resource, object, options)
+    },
+    mergePatch: (resource, key, patch, options) => {
+      writes.push(`patch ${named(resource, key, options?.subresource)}`)
+      return inner.mergePatch(resource, key, patch, options)
+    },
+    delete: (resource, key, options) => {
+      writes.push(`delete ${named(resource, key)}`)
+      return inner.delete(resource, key, options)
+    },
+    [Symbol.asyncDispose]: () => inner[Symbol.asyncDispose](),
+  }
+  return { client, writes, reads }
+}
+
+/** Pods become ready, databases healthy, load balancers get an address. */
+function playTheRest(client: KubeApi, namespace: string, local: boolean): () => Promise<void> {
+  const status = (resource: Resource, key: ObjectKey, value: Record<string, unknown>) =>
+    client.mergePatch(resource, key, { status: value }, { subresource: 'status' }).catch(() => {}) // gone by now
+  const keyOf = (object: KubeObject) => ({ namespace, name: object.metadata.name })
+  const time = new Date().toISOString().replace(/\.\d{3}Z$/, 'Z')
+  const scope = { namespace }
+
+  const clusters = startReflector(client, ClusterResource, scope)
+  clusters.onChange(({ type, object }) => {
+    const { name } = object.metadata
+    if (type === 'deleted' || object.status || name.includes('unhealthy')) return
+    const instances = (object.spec as { instances?: number }).instances ?? 1
+    void (async () => {
+      await client.apply(Secret, appSecret(namespace, name), { fieldManager: 'cnpg' })
+      await status(ClusterResource, keyOf(object), {
+        phase: 'Cluster in healthy state',
+        instances,
+        readyInstances: instances,
+        currentPrimary: `${name}-1`,
+        targetPrimary: `${name}-1`,
+        conditions: [
+          { type: 'Ready', status: 'True', reason: 'ClusterIsReady', message: '', lastTransitionTime: time },
+        ],
+      })
+    })().catch(() => {})
+  })
+
+  const services = startReflector(client, Service, { ...scope, labelSelector: SERVER_LABEL })
+  services.onChange(({ type, object }) => {
+    const spec = object.spec as { type?: string }
+    const { loadBalancer } = (object.status ?? {}) as { loadBalancer?: { ingress?: unknown[] } }
+    if (type === 'deleted' || spec.type !== 'LoadBalancer' || loadBalancer?.ingress?.length) return
+    void status(Service, keyOf(object), { loadBalancer: { ingress: [{ ip: '203.0.113.7' }] } })
+  })
+
+  // A real controller-manager reads the Pods; where there is none, the Deployment is told at once.
+  const pods = local ? playDeployments(client, scope, status) : playPods(client, scope, status, time)
+  return async () => {
+    await Promise.all([clusters, services, pods].map((reflector) => reflector.stop()))
+  }
+}
+
+type StatusWriter = (resource: Resource, key: ObjectKey, value: Record<string, unknown>) => Promise<unknown>
+
+function playDeployments(client: KubeApi, scope: { namespace: string }, status: StatusWriter) {
+  const deployments = startReflector(client, Deployment, scope)
+  deployments.onChange(({ type, object }) => {
+    const { observedGeneration } = (object.status ?? {}) as { observedGeneration?: number }
+    if (type === 'deleted' || observedGeneration === object.metadata.generation) return
+    const { replicas = 1 } = object.spec as { replicas?: number }
+    void status(
+      Deployment,
+      { ...scope, name: object.metadata.name },
+      {
+        observedGeneration: object.metadata.generation,
+        replicas,
+        updatedReplicas: replicas,
+        readyReplicas: replicas,
+        availableReplicas: replicas,
+      },
+    )
+  })
+  return deployments
+}
+
+function playPods(client: KubeApi, scope: { namespace: string }, status: StatusWriter, time: string) {
+  const pods = startReflector(client, Pod, scope)
+  pods.onChange(({ type, object }) => {
+    const { phase } = (object.status ?? {}) as { phase?: string }
+    if (type === 'deleted' || phase === 'Running' || object.metadata.deletionTimestamp) return
+    const condition = (name: string) => ({ type: name, status: 'True', lastTransitionTime: time })
+    void status(
+      Pod,
+      { ...scope, name: object.metadata.name },
+      {
+        phase: 'Running',
+        podIP: '10.0.0.7',
+        podIPs: [{ ip: '10.0.0.7' }],
+        conditions: ['Initialized', 'ContainersReady', 'Ready', 'PodScheduled'].map(condition),
+      },
+    )
+  })
+  return pods
+}
+
+function appSecret(namespace: string, cluster: string): KubeObject {
+  const uri = `postgresql://app:secret@${cluster}-rw.${namespace}:5432/app`
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: `${cluster}-app`, namespace },
+    type: 'kubernetes.io/basic-auth',
+    data: Object.fromEntries(
+      Object.entries({ uri, username: 'app', password: 'secret' }).map(([key, text]) => [
+        key,
+        Buffer.from(text).toString('base64'),
+      ]),
+    ),
+  }
+}
