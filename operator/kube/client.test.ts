@@ -100,7 +100,7 @@ test('delete with a uid spares another object of the same name', async (t) => {
     answer(
       response,
       409,
-      statusOf(409, 'Conflict', 'Precondition failed: UID in precondition: a, UID in object meta: b'),
+      statusOf(409, 'Conflict', 'the UID in the precondition (a) does not match the UID in record (b)'),
     ),
   )
   assert.equal(await client.delete(ConfigMap, key, { uid: 'a', propagationPolicy: 'Background' }), false)

@@ -166,7 +166,7 @@ export function createKubeClient(options: KubeClientOptions): KubeApi {
       } catch (error) {
         if (isKubeError(error, 'NotFound')) return false
         // Another object has the name now: the one we meant is gone (registry/generic Preconditions.Check).
-        if (uid && isKubeError(error, 'Conflict') && error.message.includes('UID in precondition')) return false
+        if (uid && isKubeError(error, 'Conflict') && /UID in (the )?precondition/.test(error.message)) return false
         throw error
       }
     },
