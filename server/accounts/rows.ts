@@ -120,29 +120,31 @@ export async function deleteAccount(
     `with gone as (delete from account_address where account_id = $1) select pg_notify('${ACCOUNT_CHANNEL}', $1::text)`,
     [id],
   )
-  for (let deleted = DELETE_BATCH; deleted === DELETE_BATCH; ) {
-    const rows = await db.query(
-      `with gone as (
-         delete from membership where (mailbox_id, uid) in (
-           select m.mailbox_id, m.uid from membership m join mailbox b on b.id = m.mailbox_id
-            where b.account_id = $1 limit ${DELETE_BATCH})
-         returning email_id)
-       delete from email where id in (select email_id from gone) returning id`,
-      [id],
-    )
-    deleted = rows.length
-  }
+  for (let deleted = DELETE_BATCH; deleted === DELETE_BATCH; ) deleted = await deleteMail(db, id)
   await db.transaction(async (tx) => {
+    // A delivery that had found the account before may have come meanwhile, and another may wait for this lock.
     await tx.query('select from account_state where account_id = $1 for update', [id])
-    await tx.query(
-      `with memberships as (
-         delete from membership where mailbox_id in (select id from mailbox where account_id = $1) returning email_id)
-       delete from email where id in (select email_id from memberships)`,
-      [id],
-    )
+    for (let deleted = DELETE_BATCH; deleted === DELETE_BATCH; ) deleted = await deleteMail(tx, id)
     await tx.query('delete from thread_ref where account_id = $1', [id])
     await tx.query('delete from change_log where account_id = $1', [id])
     await tx.query('delete from account where id = $1', [id])
   })
   return true
+}
+
+/** @returns how many messages were deleted, at most DELETE_BATCH */
+async function deleteMail(db: Queryable, accountId: string): Promise<number> {
+  const [row] = await db.query<{ deleted: number }>(
+    `with gone as (
+       delete from membership where (mailbox_id, uid) in (
+         select m.mailbox_id, m.uid from membership m join mailbox b on b.id = m.mailbox_id
+          where b.account_id = $1 limit ${DELETE_BATCH})
+       returning email_id),
+     emails as (delete from email where id in (select email_id from gone) returning blob_id),
+     orphans as (insert into blob_orphan (blob_id) select distinct blob_id from emails order by blob_id
+                 on conflict (blob_id) do update set since = now())
+     select count(*)::int as deleted from gone`,
+    [accountId],
+  )
+  return row?.deleted ?? 0
 }

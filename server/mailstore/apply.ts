@@ -117,6 +117,13 @@ function noteObjects(
   return [...destroyed]
 }
 
+/** Their blobs become suspects: see blob/gc.ts. */
 async function deleteEmails(tx: Transaction, ids: readonly number[]): Promise<void> {
-  if (ids.length > 0) await tx.query('delete from email where id = any($1::bigint[])', [ids])
+  if (ids.length === 0) return
+  await tx.query(
+    `with gone as (delete from email where id = any($1::bigint[]) returning blob_id)
+     insert into blob_orphan (blob_id) select distinct blob_id from gone order by blob_id
+     on conflict (blob_id) do update set since = now()`,
+    [ids],
+  )
 }

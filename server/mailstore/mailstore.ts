@@ -6,6 +6,7 @@ import type { Limits } from '../config.ts'
 import type { Database } from '../db/database.ts'
 import { createChangeMethods } from './changes.ts'
 import { createChangingMethods } from './changing.ts'
+import { startCleanup } from './cleanup.ts'
 import { createEmailIds } from './email-ids.ts'
 import { createEmailMethods } from './emails.ts'
 import { fetchMessages } from './fetch.ts'
@@ -35,6 +36,7 @@ export function createMailstore(options: MailstoreOptions): Mailstore & AsyncDis
   const receipts = createReceipts(db)
   const emailIds = createEmailIds()
   const notifications = startNotifications(db, logger)
+  const cleanup = startCleanup(db, logger)
   return {
     ...createMailboxMethods({ db, limits, now }),
     ...createChangingMethods(db, emailIds),
@@ -49,6 +51,7 @@ export function createMailstore(options: MailstoreOptions): Mailstore & AsyncDis
     subscribe: notifications.subscribe,
     async [Symbol.asyncDispose]() {
       notifications.stop()
+      await cleanup[Symbol.asyncDispose]()
       await receipts[Symbol.asyncDispose]()
     },
   }
