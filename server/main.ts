@@ -9,6 +9,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { EngineEnvironment } from './config.ts'
 import { startParts } from './parts.ts'
 import { environmentOrComplaint, WORKER_VARIABLE } from './process/environment.ts'
+import { startingRoute } from './process/health.ts'
 import { type Host, startHost } from './process/host.ts'
 import { keepTrying } from './process/keep-trying.ts'
 import { watchConfig } from './process/live-config.ts'
@@ -56,12 +57,14 @@ async function keepWorkers(environment: EngineEnvironment, log: Logger, stop: St
 async function serve(environment: EngineEnvironment, log: Logger, stop: StopSignal): Promise<number> {
   const host = await startHostWhenFree(environment, log, stop)
   if (!host) return stop.stopped
+  let started = false
+  host.http.routes.push(startingRoute(() => started))
   host.readiness.set('engine', () => {
-    throw new Error('starting')
+    if (!started) throw new Error('starting')
   })
   try {
     const parts = await startParts(host, { log, signal: stop.signal })
-    host.readiness.set('engine', () => {})
+    started = true
     log.info('serving')
     const exitCode = await stop.stopped
     host.readiness.drain()

@@ -1,6 +1,6 @@
 /** /healthz, /readyz and /metrics: what the kubelet and Prometheus ask. */
 import { sendJson, sendText } from '../http/answers.ts'
-import { methodNotAllowed } from '../http/errors.ts'
+import { HttpError, methodNotAllowed } from '../http/errors.ts'
 import type { NamedRoute } from '../http/server.ts'
 import type { Route } from '../http/types.ts'
 import type { Readiness } from './readiness.ts'
@@ -39,5 +39,16 @@ function get(path: string, answer: (context: Parameters<Route>[0]) => Promise<vo
     if (context.request.method !== 'GET' && context.request.method !== 'HEAD') throw methodNotAllowed(['GET', 'HEAD'])
     await answer(context)
     return true
+  }
+}
+
+/** Answers for parts that have not started: 503, where they will be. @param started true once they answer themselves */
+export function startingRoute(started: () => boolean): NamedRoute {
+  return {
+    name: 'starting',
+    async handle({ url }) {
+      if (started() || !/^\/(?:jmap|admin|\.well-known\/jmap)(?:\/|$)/.test(url.pathname)) return false
+      throw new HttpError(503, 'starting', { headers: { 'Retry-After': '5' } })
+    },
   }
 }

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { pino } from 'pino'
+import { launchPostgres } from '../../operator/local/postgres/launch.ts'
+import { startEngine } from '../engine.ts'
+import { sendMail, subjectsByImap } from './clients.ts'
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = server.address()
+  server.close()
+  return typeof address === 'object' && address ? address.port : 0
+}
+
+test('Postgres comes late, goes away and comes back: unready with the reason, then well again', async () => {
+  const base = await mkdtemp(join(tmpdir(), 'mail-away-'))
+  const port = await freePort()
+  const dataDir = join(base, 'data')
+  const launch = () => launchPostgres({ dataDir, port, superuserPassword: 'test', logger: pino({ level: 'silent' }) })
+  const databaseUrl = `postgres://postgres:test@127.0.0.1:${port}/postgres`
+  await using engine = await startEngine({ databaseUrl, waitUntilReady: false })
+  let postgres: Awaited<ReturnType<typeof launch>> | undefined
+  try {
+    const report = await poll(async () => {
+      const now = await engine.readyz()
+      return now?.checks.database === undefined || now.checks.database === 'starting' ? undefined : now
+    })
+    assert.equal(report.ready, false)
+    assert.match(report.checks.database ?? '', /ECONNREFUSED|refused|reach/i)
+    assert.equal((await fetch(`${engine.http}/healthz`)).status, 200, 'it lives')
+    assert.equal((await fetch(`${engine.http}/jmap/session`)).status, 503)
+
+    postgres = await launch()
+    await engine.ready()
+    await engine.putAccount({ address: 'alice@example.org', aliases: [], password: 'secret' })
+    const mail = { from: 'x@example.net', to: 'alice@example.org', raw: 'Subject: one\r\n\r\n' }
+    await sendMail(engine, mail)
+
+    await postgres.stop()
+    await poll(async () => ((await engine.readyz())?.ready === false ? true : undefined))
+    await assert.rejects(sendMail(engine, mail), { responseCode: 451 })
+
+    postgres = await launch()
+    await engine.ready()
+    await sendMail(engine, { ...mail, raw: 'Subject: two\r\n\r\n' })
+    assert.deepEqual(await subjectsByImap(engine, 'alice@example.org'), ['one', 'two'])
+    assert.equal(await engine.stop(), 0)
+  } finally {
+    await postgres?.stop()
+    await rm(base, { recursive: true, force: true })
+  }
+})
+
+async function poll<T>(look: () => Promise<T | undefined>): Promise<T> {
+  for (let times = 0; times < 400; times++) {
+    const found = await look()
+    if (found !== undefined) return found
+    await sleep(25)
+  }
+  throw new Error('it did not come')
+}
