@@ -10,7 +10,16 @@ import { mergePatch } from './patch/merge-patch.ts'
 import { strategicMergePatch } from './patch/strategic-merge-patch.ts'
 import { apiVersionOf, asObject, type ResourceDefinition, served, storageKey } from './registry.ts'
 import { SCALE, scaleOf, withScale } from './scale.ts'
-import { ApiError, badRequest, cause, invalid, notFound, unprocessable, unsupportedPatchType } from './status-errors.ts'
+import {
+  ApiError,
+  badRequest,
+  cause,
+  invalid,
+  notFound,
+  unprocessable,
+  unsupportedMediaType,
+  unsupportedPatchType,
+} from './status-errors.ts'
 
 export type PatchRequest = {
   definition: ResourceDefinition
@@ -35,7 +44,7 @@ export function patchObject(objects: Objects, request: PatchRequest): { object: 
   const { definition, subresource } = request
   const { type } = parseMediaType(request.contentType)
   const accepted = [JSON_PATCH, MERGE, ...(definition.custom ? [] : [STRATEGIC]), APPLY]
-  if (!accepted.includes(type)) throw unsupportedPatchType()
+  if (!accepted.includes(type)) throw definition.custom ? unsupportedMediaType(accepted) : unsupportedPatchType()
   checkPatchOptions(request, type)
   if (type === APPLY) return applyObject(objects, request)
   const live = objects.get(definition, request.namespace, request.name)

@@ -90,7 +90,12 @@ export interface PodStatus {
   phase?: string
   podIP?: string
   conditions?: PodCondition[]
-  containerStatuses?: { name: string; ready: boolean; restartCount: number }[]
+  containerStatuses?: {
+    name: string
+    ready: boolean
+    restartCount: number
+    state?: { waiting?: { reason: string; message?: string }; running?: object; terminated?: object }
+  }[]
 }
 
 export type Pod = KubeObject<PodSpec, PodStatus> & { spec: PodSpec }

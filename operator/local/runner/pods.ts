@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { KubeLogger } from '../../kube/logger.ts'
 import { keyOf, Pod as PodResource } from '../../kube/resources.ts'
 import type { KubeClient, KubeObject, Reflector } from '../../kube/types.ts'
-import { isPodReady, NODE_NAME, PID_ANNOTATION, PORTS_ANNOTATION, type Pod, type PodCondition } from './objects.ts'
+import { NODE_NAME, PID_ANNOTATION, PORTS_ANNOTATION, type Pod, type PodCondition } from './objects.ts'
 import { type ObjectLookup, referencesOf } from './pod-files.ts'
 import { type PodWorker, startPodWorker } from './pod-worker.ts'
 import type { ProcessTable } from './process-table.ts'
@@ -105,9 +105,9 @@ function notReady(condition: PodCondition): PodCondition {
   return ['Ready', 'ContainersReady'].includes(condition.type) ? { ...condition, status: 'False' } : condition
 }
 
-/** The Pods of this node that are Ready, as the API last said. */
-export function readyPods(pods: Reflector<Pod>): Pod[] {
-  return pods.list().filter((pod) => pod.spec.nodeName === NODE_NAME && isPodReady(pod))
+/** The Pods of this node, as the API last said. */
+export function podsOfNode(pods: Reflector<Pod>): Pod[] {
+  return pods.list().filter((pod) => pod.spec.nodeName === NODE_NAME)
 }
 
 async function removeOldDirectories(directory: string, keep: ReadonlySet<string>): Promise<void> {

@@ -16,18 +16,24 @@ export interface ProcessTable {
   remove(pid: number): void
 }
 
-/** The moment a process began, in the system's own terms; undefined when there is none with this pid. */
+/** The moment a process began, in the system's own terms; undefined when none runs with this pid (a zombie does not). */
 export function processBegan(pid: number): string | undefined {
   try {
     // proc(5): field 22, counted behind the command name, which may hold spaces and parentheses.
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const began = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    if (fields[0] === 'Z') return undefined
+    const began = fields[19]
     return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${began}`
   } catch {
     try {
-      return execFileSync('ps', ['-o', 'lstart=', '-p', String(pid)], { stdio: ['ignore', 'pipe', 'ignore'] })
+      const [state, ...began] = execFileSync('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      })
         .toString()
         .trim()
+        .split(/\s+/)
+      return state?.startsWith('Z') ? undefined : began.join(' ')
     } catch {
       return undefined
     }
@@ -63,7 +69,7 @@ export async function endLeftovers(path: string, graceMs: number): Promise<numbe
   const left = readEntries(path).filter(({ pid, began }) => processBegan(pid) === began)
   for (const { pid } of left) signalGroup(pid, 'SIGTERM')
   const deadline = Date.now() + graceMs
-  const alive = (): Entry[] => left.filter(({ pid, began }) => processBegan(pid) === began && !isZombie(pid))
+  const alive = (): Entry[] => left.filter(({ pid, began }) => processBegan(pid) === began)
   while (alive().length > 0 && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 100))
   for (const { pid } of alive()) signalGroup(pid, 'SIGKILL')
   return left.length
@@ -74,15 +80,6 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
   try {
     process.kill(-pid, signal)
     return true
-  } catch {
-    return false
-  }
-}
-
-function isZombie(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return stat.charAt(stat.lastIndexOf(')') + 2) === 'Z'
   } catch {
     return false
   }

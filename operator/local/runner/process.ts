@@ -73,7 +73,7 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
 
 /** A shell that waits for our end of a pipe to close. */
 function startGuard(pid: number): ChildProcess {
-  const script = `read -r _; kill -TERM -- "-$1"; sleep ${GUARD_GRACE_SECONDS}; kill -KILL -- "-$1"`
+  const script = `read -r _; kill -s TERM -- "-$1"; sleep ${GUARD_GRACE_SECONDS}; kill -s KILL -- "-$1"`
   const guard = spawn('/bin/sh', ['-c', script, 'sh', String(pid)], {
     cwd: '/',
     detached: true,

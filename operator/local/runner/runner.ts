@@ -19,8 +19,8 @@ import { MailServer, type ObjectStore, reconcileBucketSecret } from './bucket.ts
 import { CnpgCluster, createCnpg } from './cnpg.ts'
 import { type DeploymentDeps, reconcileDeployment } from './deployments.ts'
 import { startMetricsServer } from './merged-metrics.ts'
-import type { Deployment, Pod, ReplicaSet, Service } from './objects.ts'
-import { forgetLastRun, readyPods, startNode } from './pods.ts'
+import { type Deployment, isPodReady, type Pod, type ReplicaSet, type Service } from './objects.ts'
+import { forgetLastRun, podsOfNode, startNode } from './pods.ts'
 import type { ProcessTable } from './process-table.ts'
 import { reconcileReplicaSet } from './replica-sets.ts'
 import type { ServicePorts } from './service-ports.ts'
@@ -52,7 +52,7 @@ export interface Runner {
   metricsPort: number
   /** Service port name → local port. */
   localPorts(key: ObjectKey): Record<string, number>
-  readyPods(): Pod[]
+  pods(): Pod[]
   /** Ends everything in order: new connections, engines, databases. */
   stop(graceMs: number): Promise<void>
 }
@@ -165,16 +165,16 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     now,
   })
   await Promise.all(controllers.map((controller) => controller.start()))
-  const ready = (): Pod[] => readyPods(pods)
   const metrics = await startMetricsServer(options.metricsPort, () => {
-    const targets = ready().map((pod) => [pod.metadata.name, podPort(pod, 'jmap')] as const)
+    const ready = podsOfNode(pods).filter(isPodReady)
+    const targets = ready.map((pod) => [pod.metadata.name, podPort(pod, 'jmap')] as const)
     return new Map(targets.filter((entry): entry is [string, number] => entry[1] !== undefined))
   })
 
   return {
     metricsPort: metrics.port,
     localPorts: serviceController.localPorts,
-    readyPods: ready,
+    pods: () => podsOfNode(pods),
     async stop(graceMs) {
       serviceController.stopListening()
       await Promise.all(controllers.map((controller) => controller.stop(1_000)))

@@ -1,7 +1,7 @@
 /** Whether everything that was asked for works, and else what is missing. Reads only; pure but for the reads. */
 import type { Condition, KubeClient, KubeObject, ObjectKey, Resource } from '../../kube/types.ts'
 import { MailServer } from '../runner/bucket.ts'
-import { matchesLabels, type Pod } from '../runner/objects.ts'
+import { isPodReady, matchesLabels, type Pod } from '../runner/objects.ts'
 
 export const MailAccount: Resource = { ...MailServer, kind: 'MailAccount', plural: 'mailaccounts' }
 
@@ -24,13 +24,15 @@ export interface State {
 }
 
 /**
- * @param readyPods the Pods that are Ready in this run: what an object's status says may be of an earlier one
+ * @param allPods the Pods as they are in this run: what a MailServer's status says may be of an earlier one
+ * @param logOf the file that a Pod's process writes to
  * @param localPorts Service port name → local port
  */
 export async function readState(
   client: KubeClient,
-  readyPods: readonly Pod[],
+  allPods: readonly Pod[],
   localPorts: (key: ObjectKey) => Record<string, number>,
+  logOf: (pod: Pod) => string,
 ): Promise<State> {
   const servers = (await client.list<MailServerObject>(MailServer)).items
   const accounts = (await client.list<MailAccountObject>(MailAccount)).items
@@ -41,13 +43,12 @@ export async function readState(
     const about = `MailServer ${namespace}/${name}`
     const missing = missingConditions(server)
     waitingFor.push(...missing.map((text) => `${about}: ${text}`))
-    const pods = readyPods.filter(
-      (pod) =>
-        pod.metadata.namespace === namespace &&
-        matchesLabels(pod, { 'app.kubernetes.io/name': 'mail-engine', 'app.kubernetes.io/instance': name }),
-    )
+    const labels = { 'app.kubernetes.io/name': 'mail-engine', 'app.kubernetes.io/instance': name }
+    const pods = allPods.filter((pod) => pod.metadata.namespace === namespace && matchesLabels(pod, labels))
     const wanted = server.spec?.replicas ?? 2
-    if (pods.length < wanted) waitingFor.push(`${about}: ${pods.length} of ${wanted} engines Ready`)
+    const ready = pods.filter(isPodReady).length
+    if (ready < wanted) waitingFor.push(`${about}: ${ready} of ${wanted} engines Ready`)
+    waitingFor.push(...pods.flatMap((pod) => troubleOf(pod, logOf(pod)) ?? []))
     const open = { ...localPorts({ namespace, name }), ...localPorts({ namespace, name: `${name}-http` }) }
     const closed = ['smtp', 'smtps', 'submission', 'imaps', 'http'].filter((port) => open[port] === undefined)
     if (closed.length > 0) waitingFor.push(`${about}: no local port yet for ${closed.join(', ')}`)
@@ -57,6 +58,17 @@ export async function readState(
     waitingFor.push(...missingConditions(account).map((text) => `${about}: ${text}`))
   }
   return { servers, accounts, waitingFor }
+}
+
+/** Why an engine is not Ready, once that looks like more than a start. */
+function troubleOf(pod: Pod, log: string): string | undefined {
+  const [container] = pod.status?.containerStatuses ?? []
+  const waiting = container?.state?.waiting
+  if (waiting?.reason === 'CrashLoopBackOff')
+    return `engine ${pod.metadata.name}, which ends again and again: see ${log}`
+  if (waiting && waiting.reason !== 'ContainerCreating')
+    return `engine ${pod.metadata.name}: ${waiting.message ?? waiting.reason}`
+  return undefined
 }
 
 /** Conditions that keep an object from being Ready, in their own words. */

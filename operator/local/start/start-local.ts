@@ -195,7 +195,9 @@ export async function startLocal(options: LocalOptions): Promise<LocalCluster> {
     let toldAt = 0
     for (;;) {
       signal?.throwIfAborted()
-      const state = await readState(client, runner.readyPods(), runner.localPorts)
+      const state = await readState(client, runner.pods(), runner.localPorts, (pod) =>
+        inState(join('pods', pod.metadata.name, 'engine.log')),
+      )
       const [server] = state.servers
       if (state.waitingFor.length === 0 && server) {
         const found = await gatherEndpoints(client, runner, server, state.accounts, { directory, kubeconfig })

@@ -73,7 +73,7 @@ const container: Schema = struct({
     ['containerPort', 'protocol'],
     struct({
       'containerPort!': integer,
-      protocol: withDefault(oneOf('TCP', 'UDP', 'SCTP'), 'TCP'),
+      protocol: withDefault(oneOf('SCTP', 'TCP', 'UDP'), 'TCP'),
       name: string,
       hostPort: integer,
       hostIP: string,

@@ -79,7 +79,7 @@ test('an apply creates, with 201, and owns what it said', async () => {
 })
 
 test('a second, equal apply writes nothing', async () => {
-  for (const [path, body] of [
+  const cases: [string, JsonObject][] = [
     [`${configMaps}/same`, configMap({ a: '1' }, { labels: { x: 'y' }, annotations: { n: 'm' } })],
     [
       `${deployments}/same`,
@@ -133,7 +133,8 @@ test('a second, equal apply writes nothing', async () => {
         },
       },
     ],
-  ] as const) {
+  ]
+  for (const [path, body] of cases) {
     const first = await apply(path, body)
     assert.equal(first.status, 201, `${path}: ${first.text}`)
     const second = await apply(path, body)
@@ -314,7 +315,7 @@ test('dropping a defaulted field brings its default back', async () => {
 })
 
 test('status has its own owners and ignores all else', async () => {
-  const path = `${widgets}/status`
+  const path = `${widgets}/halves`
   await apply(path, widget({ hostname: 'a' }, { status: { phase: 'Mine' } }))
   const conditions = [{ type: 'Ready', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' }]
   const body = widget({ hostname: 'b' }, { status: { phase: 'Ready', conditions } })

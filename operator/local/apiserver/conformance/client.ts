@@ -65,7 +65,7 @@ export class Client {
     const chunks: Buffer[] = []
     for await (const chunk of response) chunks.push(chunk)
     const text = Buffer.concat(chunks).toString()
-    const json = response.headers['content-type']?.startsWith('application/json')
+    const json = text.startsWith('{')
     return { status: response.statusCode ?? 0, headers: response.headers, body: json ? JSON.parse(text) : {}, text }
   }
 
