@@ -17,7 +17,8 @@ interface ListArguments {
   status: StatusItem[]
 }
 
-const MAX_PATTERNS = 100
+/** All patterns of one LIST together: what matching costs is bounded by it. */
+const MAX_PATTERN_CHARACTERS = 2000
 
 export const list = command<ListArguments>({
   states: LOGGED_IN,
@@ -33,7 +34,7 @@ export const list = command<ListArguments>({
     const reference = input.mailbox()
     input.space()
     const patterns = input.peek() === '(' ? input.list(() => input.mailboxPattern()) : [input.mailboxPattern()]
-    if (patterns.length > MAX_PATTERNS) throw new BadCommand('Too many patterns')
+    if (patterns.join('').length > MAX_PATTERN_CHARACTERS) throw new BadCommand('Patterns too long')
     const returns = new Set<string>()
     const status: StatusItem[] = []
     if (input.take(' ')) {
@@ -83,7 +84,9 @@ export const lsub = command({
     input.space()
     const reference = input.mailbox()
     input.space()
-    return { pattern: reference + input.mailboxPattern() }
+    const pattern = reference + input.mailboxPattern()
+    if (pattern.length > MAX_PATTERN_CHARACTERS) throw new BadCommand('Pattern too long')
+    return { pattern }
   },
   async run({ pattern }, session, { mailstore }) {
     const tree = new Tree(await mailstore.mailboxes(session.account.id))

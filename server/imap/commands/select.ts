@@ -20,11 +20,10 @@ function openCommand(readOnly: boolean): AnyCommand {
       const path = input.mailbox()
       return { path, ...selectParameters(input) }
     },
-    async run({ path, condstore, qresync }, session, { mailstore }) {
-      const responses: Response[] = []
+    async *run({ path, condstore, qresync }, session, { mailstore }) {
       if (session.state === 'selected') {
         session.select(undefined) // even when the new one cannot be selected (§6.3.2)
-        responses.push('* OK [CLOSED] Previous mailbox is closed\r\n')
+        yield '* OK [CLOSED] Previous mailbox is closed\r\n'
       }
       if (qresync && !session.enabled.has('QRESYNC')) throw new BadCommand('QRESYNC is not enabled')
       if (condstore || qresync) session.enable('CONDSTORE')
@@ -33,6 +32,7 @@ function openCommand(readOnly: boolean): AnyCommand {
       const { mailbox } = opened
       const selected = new SelectedMailbox(opened, readOnly)
       session.select(selected)
+      const responses: Response[] = []
       const rev2 = session.enabled.has('IMAP4REV2')
       responses.push(selected.flagsLine(), `* ${selected.exists} EXISTS\r\n`)
       if (!rev2) responses.push('* 0 RECENT\r\n')
@@ -53,7 +53,7 @@ function openCommand(readOnly: boolean): AnyCommand {
         for (const row of changed) responses.push(selected.fetchFlags(row, { condstore: true, qresync: true }))
       }
       responses.push(ok(readOnly ? 'Examined' : 'Selected', readOnly ? 'READ-ONLY' : 'READ-WRITE'))
-      return responses
+      yield* responses
     },
   })
 }

@@ -1,6 +1,8 @@
 /** Tests that read like the protocol: a client's lines (C:) and the answers wanted (S:), where "..." stands for anything. */
 import assert from 'node:assert/strict'
 import type { Duplex } from 'node:stream'
+import type { Account } from '../../accounts/accounts.ts'
+import { PASSWORD, type TestEngine } from './engine.ts'
 
 const WAIT_MS = 10_000
 
@@ -72,8 +74,22 @@ export class TestClient {
   }
 }
 
+/** A session of this account, already logged in. */
+export async function logIn(engine: TestEngine, account: Account): Promise<TestClient> {
+  const client = new TestClient(engine.connect().client)
+  await client.line()
+  const [completion] = await client.command('L', `LOGIN ${account.address} "${PASSWORD}"`)
+  assert.match(completion ?? '', /^L OK /)
+  return client
+}
+
+/** Plays a transcript of a logged-in session. */
+export async function imapTranscript(engine: TestEngine, account: Account, transcript: string): Promise<void> {
+  await (await logIn(engine, account)).play(transcript)
+}
+
 function assertLine(actual: string, wanted: string, transcript: string): void {
   const pattern = wanted.split('...').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-  if (new RegExp(`^${pattern.join('.*')}$`).test(actual)) return
+  if (new RegExp(`^${pattern.join('[^]*')}$`).test(actual)) return
   assert.fail(`wanted  S: ${wanted}\ngot     S: ${actual}\nin\n${transcript}`)
 }
