@@ -5,7 +5,7 @@ import { createLoginThrottle } from './accounts/login-throttle.ts'
 import { createAccounts } from './accounts/store.ts'
 import { adminRoute } from './admin/accounts.ts'
 import { watchAdminToken } from './admin/token.ts'
-import { createPostgresBlobs } from './blob/postgres.ts'
+import { openBlobs } from './blob/open.ts'
 import { migrate } from './db/migrate.ts'
 import { openDatabase } from './db/pool.ts'
 import { createJmap } from './jmap/http/routes.ts'
@@ -22,8 +22,8 @@ import { createResolver } from './senderauth/resolver.ts'
 import { createSenderAuth } from './senderauth/verify.ts'
 import { createSmtpMetrics } from './smtp/metrics.ts'
 import { createSessionCounter } from './smtp/sessions.ts'
+import { createSpamJudge } from './spam/judge.ts'
 import { createRateCounter } from './spam/rate-counter.ts'
-import type { SpamJudge } from './spam/types.ts'
 
 export interface Parts extends AsyncDisposable {
   /** Ends sessions politely; nothing of theirs is under way when it returns. Leases go back on disposal. */
@@ -56,11 +56,15 @@ export async function startParts(host: Host, { log, signal }: { log: Logger; sig
   started.use(db)
   await until('database', () => migrate({ url: environment.databaseUrl, logger: component('database') }))
   readiness.set('database', () => db.ping())
-  const blobs = createPostgresBlobs(db)
+  const blobs = started.use(
+    await until('storage', async () =>
+      openBlobs({ db, storage: config.storage, rootDirectory, logger: component('blobs'), metrics: registry }),
+    ),
+  )
   readiness.set('storage', () => blobs.check())
 
   const mailstore = started.use(
-    createMailstore({ db, blobs, limits: config.limits, now, logger: component('mailstore'), metrics: registry }),
+    createMailstore({ db, blobs, limits: host.config.limits, now, logger: component('mailstore'), metrics: registry }),
   )
   const accounts = started.use(createAccounts({ db, domains: () => config.domains, now }))
   const resolver = createResolver(() => config.dnsServers)
@@ -107,7 +111,7 @@ export async function startParts(host: Host, { log, signal }: { log: Logger; sig
       accounts,
       mailstore,
       submitter,
-      judge,
+      judge: createSpamJudge({ config, db, rateCounter, resolver, logger: log, now }),
       senderAuth: createSenderAuth({ hostname: () => config.hostname, resolver }),
       throttle,
       sessions: createSessionCounter(() => config.limits),
@@ -139,10 +143,4 @@ export async function startParts(host: Host, { log, signal }: { log: Logger; sig
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
-}
-
-const judge: SpamJudge = {
-  enabled: () => false,
-  admit: async () => undefined,
-  judge: async () => ({ score: 0, tests: [], action: 'accept', header: '' }),
 }

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import { Gauge, type Registry } from 'prom-client'
-import { type EngineConfig, engineConfigSchema, parseEngineConfig } from '../config.ts'
+import { type EngineConfig, engineConfigSchema, type Limits, parseEngineConfig } from '../config.ts'
 import { watchFiles } from './watched-files.ts'
 
 /** Fields that parts read once, when they start. */
@@ -20,6 +20,8 @@ export interface LiveConfig extends Disposable {
   onChange(listener: (config: EngineConfig) => void): () => void
   /** The newest valid configuration, field by field. @throws Error on reading a field before there was one */
   view: EngineConfig
+  /** The same for the limits alone. */
+  limits: Limits
 }
 
 export interface LiveConfigOptions {
@@ -56,6 +58,10 @@ export async function watchConfig({ file, log, registry, intervalMs }: LiveConfi
       log.error({ file, reason: problem, kept: current !== undefined }, 'configuration not usable')
     }
   }
+  const newest = () => {
+    if (!current) throw new Error(`no valid configuration yet: ${problem}`)
+    return current
+  }
   await load()
   const stop = await watchFiles({
     paths: () => [file],
@@ -69,21 +75,19 @@ export async function watchConfig({ file, log, registry, intervalMs }: LiveConfi
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    view: liveView(() => {
-      if (!current) throw new Error('no valid configuration yet')
-      return current
-    }),
+    view: liveView(Object.keys(engineConfigSchema.shape), newest),
+    limits: liveView(Object.keys(engineConfigSchema.shape.limits.unwrap().shape), () => newest().limits),
     [Symbol.dispose]: stop,
   }
 }
 
-/** An EngineConfig whose fields are read from `current` at each access. */
-export function liveView(current: () => EngineConfig): EngineConfig {
+/** An object whose fields are read from `current` at each access. */
+export function liveView<T extends object>(fields: readonly string[], current: () => T): T {
   const view = {}
-  for (const field of Object.keys(engineConfigSchema.shape)) {
+  for (const field of fields) {
     Object.defineProperty(view, field, { enumerable: true, get: () => Reflect.get(current(), field) })
   }
-  return view as EngineConfig
+  return view as T
 }
 
 function warnAboutFixed(before: EngineConfig, after: EngineConfig, log: Logger): void {
