@@ -65,7 +65,8 @@ async function check(
     })
   }
   if (spf) infos.push(spf.info)
-  if (arc?.info) infos.push(arc.info)
+  const arcInfo = arc ? arc.info : undefined
+  if (arcInfo) infos.push(arcInfo)
   if (dmarc) infos.push(dmarc.info)
   return {
     spf: { result: spf ? resultOf(spf.status.result) : 'none', domain: spf ? spf.domain : '' },

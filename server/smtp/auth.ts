@@ -1,15 +1,8 @@
 /** AUTH on the submission ports: failures are slow, and an address that keeps failing is turned away on every replica. */
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Account, Accounts } from '../accounts/accounts.ts'
+import type { LoginThrottle } from '../accounts/login-throttle.ts'
 import { SmtpRefusal } from './refusal.ts'
-
-/** Failed logins per client address, shared by all replicas. */
-export interface LoginThrottle {
-  /** @throws Unavailable */
-  allowed(address: string): Promise<boolean>
-  /** @throws Unavailable */
-  failed(address: string): Promise<void>
-}
 
 /** What a failed login costs the client in time; a guesser opens more sessions, which the session limit bounds. */
 const FAILURE_DELAY_MS = 1000
