@@ -1,33 +1,15 @@
-/** Requests for objects: from a parsed address and verb to the answer. */
-import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Address, type Call, includeObject, isWatch, listItem, matcher, type Server } from './call.ts'
 import { decodeObject, negotiate, readBody, send } from './http.ts'
 import { checkIdentity } from './identity.ts'
-import { at, clone, isObject, type JsonObject, type KubeObject } from './json.ts'
-import { type DeleteOptions, type Objects, resourceName, type WriteOptions } from './objects.ts'
+import { at, clone, isObject, type KubeObject } from './json.ts'
+import { list, watch } from './list-requests.ts'
+import { type DeleteOptions, resourceName, type WriteOptions } from './objects.ts'
 import { patchObject } from './patching.ts'
-import { apiVersionOf, asObject, type Registry, type ResourceDefinition, served, storageKey } from './registry.ts'
+import { apiVersionOf, asObject, served, storageKey } from './registry.ts'
 import { SCALE, scaleOf, withScale } from './scale.ts'
-import { matchesFields, matchesLabels, parseFieldSelector, parseLabelSelector } from './selectors.ts'
 import * as errors from './status-errors.ts'
-import { type IncludeObject, partialMetadata, tableOf } from './table.ts'
-import { serveWatch } from './watch.ts'
-
-export type Address = {
-  group: string
-  version: string
-  namespace: string
-  plural: string
-  name: string
-  subresource: string
-}
-export type Server = {
-  objects: Objects
-  registry: Registry
-  now: () => Date
-  closing: AbortSignal
-  continues: Continuations
-}
+import { partialMetadata, tableOf } from './table.ts'
 
 /** /api/v1/… or /apis/GROUP/VERSION/…; undefined when it is no resource's address. */
 export function parseAddress(path: string): Address | undefined {
@@ -67,14 +49,6 @@ export async function serveResource(
   await handler(call)
 }
 
-type Call = {
-  server: Server
-  request: IncomingMessage
-  response: ServerResponse
-  definition: ResourceDefinition
-  address: Address
-  query: URLSearchParams
-}
 type Handler = (call: Call) => Promise<void> | void
 
 const COLLECTION: Record<string, Handler> = { GET: listOrWatch, POST: create, DELETE: deleteCollection }
@@ -132,24 +106,6 @@ function answer(
   else send(response, code, object, headers, form === 'yaml')
 }
 
-function includeObject(query: URLSearchParams): IncludeObject {
-  const asked = query.get('includeObject')
-  return asked === 'None' || asked === 'Object' ? asked : 'Metadata'
-}
-
-function matcher({ definition, query, address }: Call): (object: KubeObject) => boolean {
-  const labels = parseLabelSelector(query.get('labelSelector') ?? '')
-  const fields = parseFieldSelector(query.get('fieldSelector') ?? '', definition.selectableFields)
-  return (object) =>
-    matchesLabels(labels, object.metadata.labels) &&
-    matchesFields(fields, object) &&
-    (address.name === '' || object.metadata.name === address.name)
-}
-
-function isWatch(query: URLSearchParams): boolean {
-  return query.has('watch') && query.get('watch') !== 'false' && query.get('watch') !== '0'
-}
-
 function listOrWatch(call: Call): void {
   if (isWatch(call.query)) watch(call)
   else list(call)
@@ -163,138 +119,6 @@ function read(call: Call): void {
   }
   const object = server.objects.get(definition, address.namespace, address.name)
   answer(call, 200, address.subresource === 'scale' ? scaleOf(definition, object) : object)
-}
-
-/** Items of lists cut by `limit`, kept until their continue token is used up or pushed out. */
-export class Continuations {
-  static readonly #LIMIT = 100
-  #pages = new Map<string, { items: KubeObject[]; resourceVersion: string }>()
-
-  keep(items: KubeObject[], resourceVersion: string): string {
-    const token = Buffer.from(
-      JSON.stringify({ v: 'meta.k8s.io/v1', rv: Number(resourceVersion), start: randomUUID() }),
-    ).toString('base64url')
-    this.#pages.set(token, { items, resourceVersion })
-    const [oldest] = this.#pages.keys()
-    if (this.#pages.size > Continuations.#LIMIT && oldest !== undefined) this.#pages.delete(oldest)
-    return token
-  }
-
-  /** @throws ApiError 400 for what is no token, 410 for one that is too old */
-  take(token: string): { items: KubeObject[]; resourceVersion: string } {
-    const page = this.#pages.get(token)
-    if (page) return page
-    if (!Buffer.from(token, 'base64url').toString().startsWith('{"v":"meta.k8s.io/v1"'))
-      throw errors.badRequest('invalid continue token: continue key is not valid: illegal base64 data at input byte 0')
-    throw errors.expired(
-      'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.',
-    )
-  }
-}
-
-function list(call: Call): void {
-  const { server, request, response, definition, address, query } = call
-  const { storage } = server.objects
-  const limit = Number(query.get('limit') ?? 0)
-  const token = query.get('continue')
-  const asked = Number(query.get('resourceVersion') || 0)
-  if (!Number.isInteger(asked) || asked < 0)
-    throw errors.badRequest(
-      `invalid resource version: resourceVersion: Invalid value: "${query.get('resourceVersion')}": strconv.ParseUint: parsing "${query.get('resourceVersion')}": invalid syntax`,
-    )
-  if (asked > storage.revision) throw errors.resourceVersionTooLarge(asked, storage.revision)
-  const exact = query.get('resourceVersionMatch') === 'Exact' ? asked : storage.revision
-  if (exact < storage.oldestRevision) throw errors.expired('The resourceVersion for the provided list is too old.')
-  const matches = matcher(call)
-  const selective = Boolean(query.get('labelSelector') || query.get('fieldSelector'))
-  const all = token
-    ? server.continues.take(token)
-    : {
-        items: storage
-          .listAt(exact, definition.bucket, address.namespace)
-          .map((object) => served(definition, object))
-          .filter(matches),
-        resourceVersion: String(exact),
-      }
-  const page = limit > 0 ? all.items.slice(0, limit) : all.items
-  const rest = all.items.slice(page.length)
-  const metadata: JsonObject = { resourceVersion: all.resourceVersion }
-  if (rest.length > 0) {
-    metadata.continue = server.continues.keep(rest, all.resourceVersion)
-    if (!selective) metadata.remainingItemCount = rest.length
-  }
-  const form = negotiate(request.headers.accept)
-  if (form === 'table')
-    send(response, 200, tableOf(definition.columns, page, metadata, includeObject(query), server.now()))
-  else if (form === 'metadata')
-    send(response, 200, {
-      kind: 'PartialObjectMetadataList',
-      apiVersion: 'meta.k8s.io/v1',
-      metadata,
-      items: page.map(({ metadata }) => ({ metadata })),
-    })
-  else
-    send(
-      response,
-      200,
-      {
-        kind: definition.listKind,
-        apiVersion: apiVersionOf(definition),
-        metadata,
-        items: page.map((object) => listItem(definition, object)),
-      },
-      {},
-      form === 'yaml',
-    )
-}
-
-/** Items of built-in lists carry no kind of their own, those of custom resources do. */
-function listItem(definition: ResourceDefinition, object: KubeObject): JsonObject {
-  if (definition.custom) return object
-  const { apiVersion: _version, kind: _kind, ...rest } = object
-  return rest
-}
-
-function watch(call: Call): void {
-  const { server, request, response, definition, address, query } = call
-  const timeout = Number(query.get('timeoutSeconds') ?? 0)
-  const initial = query.get('sendInitialEvents')
-  if (initial !== null && query.get('resourceVersionMatch') !== 'NotOlderThan') {
-    throw errors.invalid({ group: 'meta.k8s.io', kind: 'ListOptions' }, '', [
-      errors.cause.forbidden(
-        'resourceVersionMatch',
-        'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan',
-      ),
-    ])
-  }
-  const form = negotiate(request.headers.accept?.replaceAll('application/json;stream=watch', 'application/json'))
-  serveWatch(
-    response,
-    server.objects.storage,
-    definition,
-    {
-      namespace: address.namespace,
-      resourceVersion: query.get('resourceVersion') ?? '',
-      timeoutSeconds: timeout > 0 ? timeout : undefined,
-      bookmarks: ['true', '1'].includes(query.get('allowWatchBookmarks') ?? ''),
-      sendInitialEvents: initial === null ? undefined : initial === 'true',
-      matches: matcher(call),
-      render: (object, first) => {
-        if (form === 'metadata') return partialMetadata(object)
-        if (form !== 'table') return object
-        const { resourceVersion } = object.metadata
-        const table = tableOf(
-          definition.columns,
-          [object],
-          { ...(resourceVersion && { resourceVersion }) },
-          includeObject(query),
-          server.now(),
-        )
-        return first ? table : { ...table, columnDefinitions: null }
-      },
-    },
-    server.closing,
-  )
 }
 
 async function create(call: Call): Promise<void> {

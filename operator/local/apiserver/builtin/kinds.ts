@@ -10,9 +10,12 @@ import {
 } from '../registry.ts'
 import type { Schema } from '../schema.ts'
 import type { Storage } from '../storage.ts'
+import * as access from './access.ts'
 import { builtInColumns } from './columns.ts'
 import * as core from './core.ts'
 import { customResourceDefinition, customResourceDefinitionHooks } from './custom-resource-definition.ts'
+import * as events from './events.ts'
+import * as networking from './networking.ts'
 import { pod, serviceAccount } from './pod.ts'
 import * as workloads from './workloads.ts'
 
@@ -151,24 +154,24 @@ function kinds(allocate: { clusterIP: () => string; nodePort: () => number }): K
     {
       api: 'events.k8s.io/v1',
       kind: 'Event',
-      schema: workloads.event,
-      hooks: workloads.eventHooks,
+      schema: events.event,
+      hooks: events.eventHooks,
       short: ['ev'],
       bucket: 'events',
     },
-    { api: 'discovery.k8s.io/v1', kind: 'EndpointSlice', schema: workloads.endpointSlice },
+    { api: 'discovery.k8s.io/v1', kind: 'EndpointSlice', schema: networking.endpointSlice },
     {
       api: 'networking.k8s.io/v1',
       kind: 'NetworkPolicy',
-      schema: workloads.networkPolicy,
-      hooks: workloads.networkPolicyHooks,
+      schema: networking.networkPolicy,
+      hooks: networking.networkPolicyHooks,
       short: ['netpol'],
       generation: true,
     },
     {
       api: 'networking.k8s.io/v1',
       kind: 'Ingress',
-      schema: workloads.ingress,
+      schema: networking.ingress,
       short: ['ing'],
       status: true,
       generation: true,
@@ -182,26 +185,26 @@ function kinds(allocate: { clusterIP: () => string; nodePort: () => number }): K
       categories: all,
       status: true,
     },
-    { api: 'rbac.authorization.k8s.io/v1', kind: 'Role', schema: workloads.role, names: 'path' },
+    { api: 'rbac.authorization.k8s.io/v1', kind: 'Role', schema: access.role, names: 'path' },
     {
       api: 'rbac.authorization.k8s.io/v1',
       kind: 'RoleBinding',
-      schema: workloads.roleBinding,
-      hooks: workloads.roleBindingHooks,
+      schema: access.roleBinding,
+      hooks: access.roleBindingHooks,
       names: 'path',
     },
     {
       api: 'rbac.authorization.k8s.io/v1',
       kind: 'ClusterRole',
-      schema: workloads.clusterRole,
+      schema: access.clusterRole,
       cluster: true,
       names: 'path',
     },
     {
       api: 'rbac.authorization.k8s.io/v1',
       kind: 'ClusterRoleBinding',
-      schema: workloads.roleBinding,
-      hooks: workloads.roleBindingHooks,
+      schema: access.roleBinding,
+      hooks: access.roleBindingHooks,
       cluster: true,
       names: 'path',
     },
@@ -219,7 +222,7 @@ function kinds(allocate: { clusterIP: () => string; nodePort: () => number }): K
     {
       api: 'authorization.k8s.io/v1',
       kind: 'SelfSubjectAccessReview',
-      schema: workloads.selfSubjectAccessReview,
+      schema: access.selfSubjectAccessReview,
       cluster: true,
       verbs: ['create'],
       review: (object) => ({ ...object, metadata: { ...object.metadata }, status: { allowed: true } }),
