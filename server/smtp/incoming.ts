@@ -1,7 +1,7 @@
 /** Port 25: mail from strangers for accounts of ours. Who may be written to, what is added, when it is accepted. */
 import type { Account, Accounts } from '../accounts/accounts.ts'
 import type { EngineConfig } from '../config.ts'
-import type { Mailstore } from '../mailstore/types.ts'
+import { type Mailstore, OverQuota } from '../mailstore/types.ts'
 import { receivedField, returnPathField } from '../queue/trace.ts'
 import type { SenderAuth } from '../senderauth/types.ts'
 import type { SpamJudge, Verdict } from '../spam/types.ts'
@@ -136,7 +136,14 @@ async function deliver(
     receivedAt,
     raw,
   }))
-  const stored = await deps.mailstore.ingest(items, deliveryKey === undefined ? {} : { deliveryKey })
+  const stored = await deps.mailstore
+    .ingest(items, deliveryKey === undefined ? {} : { deliveryKey })
+    .catch((error: unknown) => {
+      // One reply is for all of them, and the others shall get it: when it comes again, RCPT refuses the full one by SIZE=
+      if (error instanceof OverQuota && items.length > 1)
+        throw new SmtpRefusal({ code: 452, enhanced: '4.2.2' }, 'A mailbox is full, try again', { cause: error })
+      throw error
+    })
   const facts: Record<string, unknown> = { emailIds: stored.map((email) => email.emailId), sizeBytes: raw.length }
   if (verdict.tests.length > 0) {
     facts.score = verdict.score

@@ -141,7 +141,6 @@ export function createSmtpListener(options: SmtpListenerOptions): SmtpListener {
   }
 
   const serverOptions: SMTPServerOptions = {
-    name: config.hostname,
     banner: '',
     heloResponse: '%s greets %s',
     secure: role === 'submissions',
@@ -151,15 +150,12 @@ export function createSmtpListener(options: SmtpListenerOptions): SmtpListener {
     authMethods: ['PLAIN', 'LOGIN'],
     hideENHANCEDSTATUSCODES: false,
     hideDSN: false,
-    size: config.limits.messageBytes,
-    maxRecipients: config.limits.recipientsPerMessage,
-    maxCommandLength: config.limits.smtpCommandLineBytes,
-    maxClients: config.limits.sessionsPerProcess,
+    ...limitsOf(config),
     maxAllowedUnauthenticatedCommands: 20,
-    socketTimeout: config.limits.smtpCommandTimeoutMs,
     disabledCommands: ['WIZ', 'SHELL', 'KILL', 'XCLIENT', 'XFORWARD', ...(role === 'mx' ? ['AUTH'] : [])],
 
     onConnect(session, callback) {
+      Object.assign(server.options, limitsOf(config)) // what was changed meanwhile holds for the next session
       const text = '4.7.0 Too many sessions, try again later'
       if (server.connectionOf(session).admitted) callback()
       else callback(Object.assign(new Error(text), { responseCode: 421 }))
@@ -239,6 +235,18 @@ export function createSmtpListener(options: SmtpListenerOptions): SmtpListener {
     },
     drain: (deadlineMs) => server.drain(deadlineMs),
     connections: () => server.openConnections(),
+  }
+}
+
+/** smtp-server's names for our limits. */
+function limitsOf({ hostname, limits }: EngineConfig) {
+  return {
+    name: hostname,
+    size: limits.messageBytes,
+    maxRecipients: limits.recipientsPerMessage,
+    maxCommandLength: limits.smtpCommandLineBytes,
+    maxClients: limits.sessionsPerProcess,
+    socketTimeout: limits.smtpCommandTimeoutMs,
   }
 }
 
