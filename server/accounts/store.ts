@@ -4,7 +4,7 @@ import type { Database } from '../db/database.ts'
 import { formatId, parseId } from '../mailstore/ids.ts'
 import { type Account, type AccountSpec, type Accounts, type Resolution, UnknownDomain } from './accounts.ts'
 import { normalizeAddress, parseAddress } from './addresses.ts'
-import { hashPassword, verifyPassword } from './passwords.ts'
+import { decoyHash, hashPassword, verifyPassword } from './passwords.ts'
 import {
   ACCOUNT_CHANNEL,
   type AccountRow,
@@ -34,8 +34,7 @@ export function createAccounts({ db, domains, now }: AccountsDeps): Accounts & D
   const successes = createSuccessCache(now)
   const lookups = new Map<string, { row: Promise<AccountRow | undefined>; until: number }>()
   /** What an unknown user's password is checked against, so that it takes as long as a known one's. */
-  const decoy = hashPassword('')
-  decoy.catch(() => {})
+  const decoy = decoyHash()
 
   const stop = db.listen(
     ACCOUNT_CHANNEL,
@@ -121,7 +120,7 @@ export function createAccounts({ db, domains, now }: AccountsDeps): Accounts & D
       }
       // Fresh from the database: a changed password counts at once.
       const row = name === '' ? undefined : await readByAddress(db, name)
-      const matches = await verifyPassword(password, row?.password_hash ?? (await decoy))
+      const matches = await verifyPassword(password, row?.password_hash ?? decoy)
       if (!row || row.password_hash === null || row.disabled || !matches) return undefined
       successes.add(name, password, formatId('a', row.id))
       return toAccount(row)
