@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import { createBackgroundChecks } from './background-checks.ts'
+
+const KEY = { namespace: 'n', name: 'a' }
+
+function checks(run: (input: string) => Promise<string>, freshMs = 60_000) {
+  const news: string[] = []
+  const running = createBackgroundChecks<string, string>({
+    run,
+    freshMs: () => freshMs,
+    onNews: ({ name }) => news.push(name),
+    random: () => 0.5,
+  })
+  return { ...running, news }
+}
+
+test('the first look has no answer; it comes as news', async () => {
+  const { latest, news, stop } = checks(async (input) => `${input}!`)
+  assert.equal(latest(KEY, 'x'), undefined)
+  await turn()
+  assert.deepEqual(news, ['a'])
+  assert.equal(latest(KEY, 'x'), 'x!')
+  stop()
+})
+
+test('another question forgets the answer to the old one', async () => {
+  const { latest, stop } = checks(async (input) => `${input}!`)
+  latest(KEY, 'x')
+  await turn()
+  assert.equal(latest(KEY, 'y'), undefined)
+  await turn()
+  assert.equal(latest(KEY, 'y'), 'y!')
+  stop()
+})
+
+test('the answer to a question that changed meanwhile is not taken', async () => {
+  const gates = new Map<string, PromiseWithResolvers<string>>()
+  const { latest, stop } = checks((input) => {
+    const gate = Promise.withResolvers<string>()
+    gates.set(input, gate)
+    return gate.promise
+  })
+  latest(KEY, 'x')
+  latest(KEY, 'y')
+  gates.get('x')?.resolve('x!')
+  await turn()
+  assert.equal(latest(KEY, 'y'), undefined)
+  gates.get('y')?.resolve('y!')
+  await turn()
+  assert.equal(latest(KEY, 'y'), 'y!')
+  stop()
+})
+
+test('the same answer again is no news', async () => {
+  let times = 0
+  const { latest, news, stop } = checks(async () => {
+    times++
+    return 'same'
+  })
+  latest(KEY, 'x')
+  await turn()
+  latest(KEY, 'x', 'now')
+  await turn()
+  assert.deepEqual([times, news], [2, ['a']])
+  stop()
+})
+
+test('an answer that is no longer fresh is asked for again by itself', async () => {
+  const twice = Promise.withResolvers<void>()
+  let times = 0
+  const { latest, stop } = checks(async () => {
+    if (++times === 2) twice.resolve()
+    return String(times)
+  }, 1)
+  latest(KEY, 'x')
+  // The timer alone does not keep the process.
+  const alive = setInterval(() => {}, 1000)
+  await twice.promise
+  clearInterval(alive)
+  stop()
+})
+
+test('no more than so many at once', async () => {
+  let now = 0
+  let most = 0
+  const { latest, stop } = checks(async () => {
+    most = Math.max(most, ++now)
+    await turn()
+    now--
+    return ''
+  })
+  for (let index = 0; index < 20; index++) latest({ namespace: 'n', name: `s${index}` }, 'x')
+  for (let index = 0; index < 40; index++) await turn()
+  assert.equal(most, 4)
+  stop()
+})
+
+test('a check that throws is no answer and ends nothing', async () => {
+  const { latest, news, stop } = checks(async () => Promise.reject(new Error('bug')))
+  latest(KEY, 'x')
+  await turn()
+  assert.equal(latest(KEY, 'x'), undefined)
+  assert.deepEqual(news, [])
+  stop()
+})

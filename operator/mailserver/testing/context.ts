@@ -1,0 +1,92 @@
+/** For tests: a MailServer whose every fact is known. */
+
+import { parseMailServerSpec } from '../../api/mail-server.ts'
+import type { MailServerSpecInput } from '../../api/mail-server-spec.ts'
+import type { DesiredContext, Facts } from '../desired/context.ts'
+import { dkimSecretName } from '../desired/names.ts'
+
+export const MINIMAL: MailServerSpecInput = { hostname: 'mail.example.org', domains: [{ name: 'example.org' }] }
+
+export function contextOf(spec: Partial<MailServerSpecInput> = {}, facts: Partial<Facts> = {}): DesiredContext {
+  const key = (selector: string, algorithm: 'rsa2048' | 'ed25519') => ({
+    domain: 'example.org',
+    selector,
+    algorithm,
+    secretName: dkimSecretName('stalwart', 'example.org', selector),
+    privatePem: `-----${selector}-----`,
+    txt: `v=DKIM1; k=${algorithm}; p=AAAA`,
+  })
+  return {
+    server: { namespace: 'communication', name: 'stalwart', uid: '00000000-0000-0000-0000-000000000001' },
+    spec: parseMailServerSpec({ ...MINIMAL, ...spec }),
+    facts: {
+      image: 'registry.example/mail:1.2.3',
+      addresses: ['203.0.113.7'],
+      dkimKeys: [key('default', 'rsa2048'), key('ed25519', 'ed25519')],
+      databaseUrl: 'postgresql://app:secret@stalwart-db-rw.communication:5432/app',
+      s3Endpoint: 'https://minio.example',
+      restartSecret: 'token',
+      served: { databases: true, certificates: true, dnsEndpoints: true },
+      ...facts,
+    },
+  }
+}
+
+/** A spec that uses every field that shows in an object. */
+export const EVERYTHING: Partial<MailServerSpecInput> = {
+  replicas: 3,
+  imagePullPolicy: 'IfNotPresent',
+  imagePullSecrets: [{ name: 'registry' }],
+  resources: { requests: { cpu: '500m', memory: '512Mi' }, limits: { memory: '1Gi' } },
+  workers: 2,
+  pod: {
+    labels: { team: 'mail' },
+    annotations: { 'example.org/note': 'x' },
+    nodeSelector: { 'kubernetes.io/os': 'linux' },
+    tolerations: [{ key: 'mail', operator: 'Exists', effect: 'NoSchedule' }],
+    priorityClassName: 'high',
+  },
+  database: {
+    cnpg: {
+      instances: 3,
+      storage: { size: '50Gi', storageClass: 'fast' },
+      walStorage: { size: '10Gi' },
+      imageName: 'ghcr.io/cloudnative-pg/postgresql:18.4-system-trixie',
+      parameters: { shared_buffers: '512MB' },
+      resources: { requests: { cpu: 1, memory: '2Gi' } },
+      synchronousReplicas: 1,
+      antiAffinity: { type: 'required', topologyKey: 'topology.kubernetes.io/zone' },
+    },
+  },
+  storage: {
+    s3: {
+      endpoint: 'https://s3.example',
+      bucket: 'mail-bytes',
+      prefix: 'stalwart/',
+      credentialsSecretRef: { name: 's3' },
+      caSecretRef: { name: 's3-ca' },
+    },
+  },
+  tls: { issuerRef: { name: 'letsencrypt', kind: 'ClusterIssuer' } },
+  dns: { publish: 'ExternalDNS', resolvers: ['192.0.2.53'], ttlSeconds: 300 },
+  spam: {
+    rules: ['body X /x/\nscore X 1'],
+    dnsbl: [{ zone: 'zen.dnsbl.example' }],
+    greylisting: { enabled: true, delay: '2m' },
+    rateLimit: { messagesPerAddressPerMinute: 60 },
+  },
+  outbound: {
+    relay: { host: 'smtp.relay.example', credentialsSecretRef: { name: 'relay' } },
+    retryDelays: ['1m', '10m'],
+    expire: '48h',
+  },
+  service: {
+    annotations: { 'metallb.io/address-pool': 'mail' },
+    loadBalancerClass: 'example.org/lb',
+    loadBalancerSourceRanges: ['198.51.100.0/24'],
+    ipFamilyPolicy: 'PreferDualStack',
+    proxyProtocol: { trustedNetworks: ['192.0.2.0/24'] },
+  },
+  limits: { messageBytes: 10_485_760, databaseConnections: 20 },
+  logLevel: 'debug',
+}
