@@ -16,7 +16,7 @@ import { formatEnvelope, formatStructure } from './wire/structure.ts'
 /** Text of so many characters goes out as one piece. */
 const PIECE = 64 * 1024
 /** Message bytes read ahead: so many messages, and so many bytes beside the first. */
-const AHEAD_MESSAGES = 8
+const AHEAD_MESSAGES = 16
 const AHEAD_BYTES = 4 * 1024 * 1024
 
 type Row = FetchedMessage<never> & Partial<EmailColumns>
@@ -131,12 +131,13 @@ async function* bodyResponses(
   deps: ImapDeps,
 ): AsyncGenerator<Response> {
   const { selected } = session
-  for (const group of groups(rows)) {
+  const groups = [...inGroups(rows)]
+  const read = (group: readonly Row[] | undefined) => readBlobs(group ?? [], selected.accountId, deps)
+  let next = read(groups[0])
+  for (const [at, group] of groups.entries()) {
+    const blobs = next
+    next = read(groups[at + 1]) // while the client takes this one
     const seen = sets ? await markSeen(group, session, deps) : undefined
-    const blobs = group.map((row) =>
-      row.blobId === undefined ? undefined : deps.mailstore.readBlob(selected.accountId, row.blobId),
-    )
-    for (const blob of blobs) blob?.catch(() => undefined) // awaited in turn below: not an unhandled rejection meanwhile
     for (const [index, row] of group.entries()) {
       const raw = await blobs[index]
       if (!raw) throw new Refusal('The message cannot be read', 'UNAVAILABLE')
@@ -145,7 +146,15 @@ async function* bodyResponses(
   }
 }
 
-function* groups(rows: readonly Row[]): Generator<Row[]> {
+function readBlobs(rows: readonly Row[], accountId: string, { mailstore }: ImapDeps): Promise<Buffer | undefined>[] {
+  return rows.map((row) => {
+    const blob = row.blobId === undefined ? Promise.resolve(undefined) : mailstore.readBlob(accountId, row.blobId)
+    blob.catch(() => undefined) // awaited in its turn: no unhandled rejection meanwhile
+    return blob
+  })
+}
+
+function* inGroups(rows: readonly Row[]): Generator<Row[]> {
   let group: Row[] = []
   let bytes = 0
   for (const row of rows) {

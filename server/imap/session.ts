@@ -55,7 +55,10 @@ export class ImapConnection implements Session {
     this.#metrics = imapMetrics(deps.metrics)
     this.#output = new Output(socket, STALL_MS)
     this.#input = new ByteReader(socket)
-    socket.on('data', (chunk: Buffer) => this.#input.push(chunk))
+    socket.on('data', (chunk: Buffer) => {
+      this.#timer?.refresh()
+      this.#input.push(chunk)
+    })
     socket.once('end', () => this.#input.end())
     socket.once('close', () => this.#input.end())
     socket.on('error', () => socket.destroy())
@@ -111,7 +114,7 @@ export class ImapConnection implements Session {
   async readLine(): Promise<string | undefined> {
     this.#expect(this.#limits().imapIdleTimeoutMs)
     const line = await this.#input.readLine(this.#lineBytes())
-    clearTimeout(this.#timer)
+    this.#stopExpecting()
     if (line === 'tooLong') throw new BadCommand('Line too long')
     return line?.toString('latin1')
   }
@@ -139,7 +142,7 @@ export class ImapConnection implements Session {
       this.#bye()
     } finally {
       clearTimeout(loginDeadline)
-      clearTimeout(this.#timer)
+      this.#stopExpecting()
       this.#unsubscribe?.()
       this.#metrics.sessions.dec()
       this.#log.debug('session closed')
@@ -177,8 +180,13 @@ export class ImapConnection implements Session {
 
   /** Waits for the client: when it says nothing for so long, the session ends. */
   #expect(ms: number): void {
-    clearTimeout(this.#timer)
+    this.#stopExpecting()
     this.#timer = setTimeout(() => this.close('Idle for too long'), ms)
+  }
+
+  #stopExpecting(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined // refreshed no more
   }
 
   /** One command. False when the connection has come to its end. */
@@ -190,7 +198,7 @@ export class ImapConnection implements Session {
       this.#output.write('+ OK\r\n')
       this.#output.send()
     })
-    clearTimeout(this.#timer)
+    this.#stopExpecting()
     if (this.#closing !== undefined || read.kind === 'end') return false
     if (read.kind === 'fatal') {
       this.#closing = read.reason
@@ -300,7 +308,10 @@ export class ImapConnection implements Session {
 
   #count(command: string, completion: Completion): void {
     this.#metrics.commands.inc({ command, result: completion.status.toLowerCase() })
-    if (completion.code === 'AUTHENTICATIONFAILED') this.#metrics.authFailures.inc()
+    if (completion.code === 'AUTHENTICATIONFAILED') {
+      this.#metrics.authFailures.inc()
+      this.#log.info('login failed')
+    }
     this.#log.debug({ command, status: completion.status, code: completion.code }, 'command')
   }
 }

@@ -25,6 +25,8 @@ async function expungeMessages(session: Session, deps: ImapDeps, ranges: Ranges 
   const { uids, modSeq } = await deps.mailstore.expunge(selected.accountId, selected.mailboxId, ranges)
   if (uids.length === 0) return [ok('Nothing to expunge')]
   selected.noteOwn([modSeq])
+  // HIGHESTMODSEQ promises that everything up to it has been told: look, whatever notifications have come.
+  if (session.told.condstore) selected.markStale()
   return [
     selected.remove(uids, session.told),
     ok('Expunged', session.told.condstore ? `HIGHESTMODSEQ ${modSeq}` : undefined),

@@ -13,30 +13,33 @@ export const idle = command({
   parse: noArguments,
   async run(_, session, { mailstore }) {
     await session.send('+ idling\r\n')
-    const line = session.readLine()
+    const line = session.readLine().then((text) => ({ text }))
     for (;;) {
-      const first = await Promise.race([line, nextNews(session, mailstore)])
-      if (first === NEWS) continue
-      if (first === undefined || first.toUpperCase() === 'DONE') return [ok('Idle ended')]
+      // Never at the same time as waiting for DONE: nothing may be told once the command is over.
+      const told = await tellNews(session, mailstore)
+      const first = await Promise.race([line, told ? nextNews(session) : delay(RETRY_MS, undefined, { ref: false })])
+      if (!first) continue
+      if (first.text === undefined || first.text.toUpperCase() === 'DONE') return [ok('Idle ended')]
       return [bad('Expected DONE')]
     }
   },
 })
 
-const NEWS = Symbol('news')
-
-/** Tells what there is, then waits for more. Never resolves without a selected mailbox. */
-async function nextNews(session: Session, mailstore: Mailstore): Promise<typeof NEWS> {
-  if (session.state !== 'selected') return new Promise(() => undefined)
-  const { selected } = session
+/** @returns false when the store is away */
+async function tellNews(session: Session, mailstore: Mailstore): Promise<boolean> {
+  if (session.state !== 'selected') return true
   try {
-    const news = await selected.update(mailstore, session.told, { expunges: true })
+    const news = await session.selected.update(mailstore, session.told, { expunges: true })
     if (news !== '') await session.send(news)
+    return true
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error
-    await delay(RETRY_MS, undefined, { ref: false })
-    return NEWS
+    return false
   }
-  await selected.news()
-  return NEWS
+}
+
+/** Never resolves without a selected mailbox. */
+function nextNews(session: Session): Promise<undefined> {
+  if (session.state !== 'selected') return new Promise(() => undefined)
+  return session.selected.news().then(() => undefined)
 }

@@ -72,5 +72,13 @@ function extension(part: MimePart, utf8: boolean): string {
 function parameters(values: Record<string, string>, utf8: boolean): string {
   const entries = Object.entries(values)
   if (entries.length === 0) return 'NIL'
-  return `(${entries.map(([name, value]) => `${string(name, utf8)} ${string(value, utf8)}`).join(' ')})`
+  return `(${entries.map(([name, value]) => parameter(name, value, utf8)).join(' ')})`
 }
+
+/** For clients without UTF-8, other than ASCII is written as it stands in messages: RFC 2231 §4. */
+function parameter(name: string, value: string, utf8: boolean): string {
+  if (utf8 || /^[\x00-\x7f]*$/.test(value)) return `${string(name, utf8)} ${string(value, utf8)}`
+  return `${string(`${name}*`, utf8)} "utf-8''${encodeURIComponent(value.toWellFormed()).replace(/['()*]/g, percent)}"`
+}
+
+const percent = (char: string) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`
