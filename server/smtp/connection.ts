@@ -5,6 +5,8 @@
 import type net from 'node:net'
 import type tls from 'node:tls'
 import { SMTPConnection, type SMTPConnectionOptions } from 'smtp-server/lib/smtp-connection.js'
+import type { SMTPStream } from 'smtp-server/lib/smtp-stream.js'
+import { DataScanner } from './data-scanner.ts'
 import type { SmtpServer } from './server.ts'
 
 /** A text that already begins with its enhanced status code (RFC 3463 §2). */
@@ -16,6 +18,7 @@ export class Connection extends SMTPConnection {
   /** Told once the socket is closed. */
   ended: () => void = () => undefined
   readonly #smtp: SmtpServer
+  #corked = false
   /** Deliveries whose reply is written, and how much the client had sent by then. */
   #unconfirmed: { deliveryKey: string; bytesRead: number }[] = []
 
@@ -29,9 +32,37 @@ export class Connection extends SMTPConnection {
     this._setListeners(() => setImmediate(() => this.connectionReady()))
   }
 
+  /** Replies to pipelined commands leave together (RFC 2920 §3.2): one write instead of one per command. */
   override send(code: number, data?: string | string[] | null, context?: string | false): void {
     const own = typeof data === 'string' && ENHANCED.test(data)
+    const socket = this._socket
+    if (!this.#corked && !socket.destroyed) {
+      this.#corked = true
+      socket.cork()
+      setImmediate(() => this.#flush(socket))
+    }
     super.send(code, data, own ? false : context)
+  }
+
+  #flush(socket: net.Socket): void {
+    if (!this.#corked) return
+    this.#corked = false
+    socket.uncork()
+  }
+
+  /** The 220 of STARTTLS must be gone before the handshake takes the socket over. */
+  override upgrade(callback: () => void, secureCallback?: () => void): void {
+    this.#flush(this._socket)
+    super.upgrade(callback, secureCallback)
+  }
+
+  /** Runs in the base class's constructor, before this class's fields are there. */
+  override _createParser(): SMTPStream {
+    const { maxCommandLength } = this._server.options
+    const parser = new DataScanner(maxCommandLength === undefined ? {} : { maxCommandLength })
+    parser.oncommand = (command, callback) => this._onCommand(command, callback)
+    parser.on('error', () => this.send(421, '4.5.2 Command line too long'))
+    return parser
   }
 
   override _onClose(): void {

@@ -2,7 +2,7 @@
  * An SMTP port: smtp-server's commands tied to what mail means to us (RFC 5321, RFC 6409, RFC 8314). Port 25 ('mx') takes
  * mail for our accounts; 587 ('submission') and 465 ('submissions') take mail from them.
  */
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
 import type { SMTPServerDataStream, SMTPServerOptions, SMTPServerSession } from 'smtp-server'
@@ -101,7 +101,7 @@ export function createSmtpListener(options: SmtpListenerOptions): SmtpListener {
     const connection = server.connectionOf(session)
     const envelope = envelopes.get(session) ?? noEnvelope
     const client = clientOf(session)
-    const id = randomBytes(8).toString('hex')
+    const id = randomUUID().replaceAll('-', '').slice(0, 16)
     const recipients = session.envelope.rcptTo.map((recipient): Recipient => {
       const accountId = accountIds.get(recipient)
       return {

@@ -29,6 +29,8 @@ export function receiveMessage(stream: Readable, maxBytes: number, flood: () => 
   })
   stream.on('end', () => resolve(chunks))
   stream.on('error', reject)
-  stream.on('close', () => reject(new Error('closed before the end of the message'))) // a no-op after 'end'
+  stream.on('close', () => {
+    if (!stream.readableEnded) reject(new Error('closed before the end of the message'))
+  })
   return promise
 }
