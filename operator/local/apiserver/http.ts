@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { parse as parseYaml, stringify as stringifyYaml } from 'yaml'
 import { isObject, type Json, type JsonObject } from './json.ts'
+import { decodeProtobuf } from './protobuf.ts'
 import { badRequest, notAcceptable, tooLarge, unsupportedMediaType } from './status-errors.ts'
 
 /** The limit of the real API server. */
@@ -19,7 +20,7 @@ export function parseMediaType(text: string): MediaType {
 }
 
 /** @throws ApiError 413 */
-export async function readBody(request: IncomingMessage): Promise<string> {
+export async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of request) {
@@ -28,7 +29,7 @@ export async function readBody(request: IncomingMessage): Promise<string> {
     if (size > MAX_BODY_BYTES) throw tooLarge(MAX_BODY_BYTES)
     chunks.push(buffer)
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return Buffer.concat(chunks)
 }
 
 /** @throws ApiError 400 in the words of the real decoder's first half */
@@ -55,11 +56,13 @@ function parseYamlText(text: string, kind: string): Json {
 }
 
 /** A create's or update's object. @throws ApiError 400, 415 */
-export function decodeObject(text: string, contentType: string | undefined, kind: string): JsonObject {
+export function decodeObject(body: Buffer, contentType: string | undefined, kind: string): JsonObject {
   const { type } = parseMediaType(contentType ?? 'application/json')
+  if (type === 'application/vnd.kubernetes.protobuf') return decodeProtobuf(body)
   if (type !== 'application/json' && type !== 'application/yaml') {
-    throw unsupportedMediaType(['application/json', 'application/yaml'])
+    throw unsupportedMediaType(['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'])
   }
+  const text = body.toString('utf8')
   const value = type === 'application/yaml' ? parseYamlText(text, kind) : parseJson(text, kind)
   if (isObject(value)) return value
   const problem = 'json: cannot unmarshal into Go value of type struct { APIVersion string; Kind string }'

@@ -165,7 +165,7 @@ async function replace(call: Call): Promise<void> {
 async function patch(call: Call): Promise<void> {
   const { server, request, definition, address, query } = call
   negotiate(request.headers.accept)
-  const body = await readBody(request)
+  const body = (await readBody(request)).toString('utf8')
   const options = writeOptions(call)
   const { object, created } = patchObject(server.objects, {
     definition,
@@ -183,7 +183,7 @@ async function patch(call: Call): Promise<void> {
 
 async function deleteOptions({ request, query }: Call): Promise<DeleteOptions> {
   const text = await readBody(request)
-  const body = text ? decodeObject(text, request.headers['content-type'], 'DeleteOptions') : {}
+  const body = text.length > 0 ? decodeObject(text, request.headers['content-type'], 'DeleteOptions') : {}
   const policy =
     body.propagationPolicy ??
     query.get('propagationPolicy') ??
