@@ -15,6 +15,7 @@ const HEADERS_MS = 30_000
 /** Long enough for the largest upload on a slow line. */
 const REQUEST_MS = 600_000
 const KEEP_ALIVE_MS = 75_000
+const LINGER_MS = 1_000
 const MAX_HEADER_BYTES = 32_768
 const RETRY_AFTER_SECONDS = '5'
 
@@ -61,8 +62,7 @@ export function createHttpServer({ metrics, log }: { metrics: HttpMetrics; log: 
     } catch (error) {
       fail(response, error, { route, log })
     } finally {
-      // What a route left unread would be taken for the next request.
-      if (!request.complete && response.writableEnded) request.socket.destroySoon()
+      if (!request.complete && response.writableEnded) linger(request)
     }
   }
 
@@ -94,6 +94,15 @@ export function createHttpServer({ metrics, log }: { metrics: HttpMetrics; log: 
       server.closeAllConnections()
     },
   }
+}
+
+/**
+ * Reads on for a moment after an early refusal and closes then: closing with bytes unread would reset the connection, and
+ * the client would never see the answer (RFC 9112 §9.6).
+ */
+function linger(request: IncomingMessage): void {
+  request.resume()
+  setTimeout(() => request.socket.destroy(), LINGER_MS).unref()
 }
 
 function fail(response: ServerResponse, error: unknown, { route, log }: { route: string; log: Logger }): void {

@@ -362,6 +362,15 @@ test('Email/set update: patches and whole sets, in one move; wrong ones are name
   assert.deepEqual(types, ['invalidProperties', 'notFound', 'invalidProperties', 'invalidPatch'])
 })
 
+test('one Email moved to a mailbox that is not there does not stop the others', async () => {
+  const [one, other] = [await jmap.deliver('Subject: 1\n\n'), await jmap.deliver('Subject: 2\n\n')]
+  const response = await set({
+    update: { [one.emailId]: { mailboxIds: { m999999: true } }, [other.emailId]: { 'keywords/$seen': true } },
+  })
+  assert.deepEqual(response.updated, { [other.emailId]: null })
+  assert.equal(errorOf(response, 'notUpdated', one.emailId)?.type, 'invalidProperties')
+})
+
 test('Email/set destroy, and ifInState', async () => {
   const { emailId } = await jmap.deliver('Subject: d\n\nx\n')
   assert.equal((await set({ ifInState: '0', destroy: [emailId] })).type, 'stateMismatch')

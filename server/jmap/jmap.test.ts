@@ -104,11 +104,16 @@ test('an upload comes back byte by byte, with the type that is asked, and never 
   assert.equal((await jmap.request(path, { headers: bob })).status, 404, 'bob cannot read it')
 })
 
-test('a larger upload than allowed is refused as limit maxSizeUpload', async () => {
-  const response = await jmap.request(`/jmap/upload/${jmap.alice}/`, { method: 'POST', body: 'x'.repeat(1001) })
-  assert.equal(response.status, 400)
-  assert.equal(((await response.json()) as Record<string, unknown>).limit, 'maxSizeUpload')
-})
+for (const [given, body] of [
+  ['announced', 'x'.repeat(1001)],
+  ['not announced', ReadableStream.from(Array(20).fill(Buffer.alloc(100)))],
+] as const)
+  test(`an upload that is too large, ${given}, is refused as limit maxSizeUpload`, async () => {
+    const init = { method: 'POST', body, duplex: 'half' }
+    const response = await jmap.request(`/jmap/upload/${jmap.alice}/`, init as RequestInit)
+    assert.equal(response.status, 400)
+    assert.equal(((await response.json()) as Record<string, unknown>).limit, 'maxSizeUpload')
+  })
 
 test('the event source tells a change, and closes after it when asked (RFC 8620 §7.3)', async () => {
   const response = await jmap.request('/jmap/eventsource/?types=Email,Mailbox&closeafter=state&ping=0')

@@ -27,10 +27,10 @@ export interface SetWork {
   state: () => Promise<string>
   /** @returns what the server chose, `id` among it. @throws ObjectRefused */
   create: (object: Record<string, unknown>, creationId: string) => Promise<{ id: string }>
-  /** @returns properties that changed beyond what was asked, or null. @throws ObjectRefused */
-  update: (id: string, patch: Record<string, unknown>) => Promise<object | null>
-  /** @throws ObjectRefused */
-  destroy: (id: string) => Promise<void>
+  /** Patches by id, none twice. Per id: properties that changed beyond what was asked, or null, or the refusal. */
+  update: (patches: Map<string, Record<string, unknown>>) => Promise<Map<string, object | null | ObjectRefused>>
+  /** Per id, none twice: null, or the refusal. */
+  destroy: (ids: string[]) => Promise<Map<string, null | ObjectRefused>>
   maxObjects: number
 }
 
@@ -54,21 +54,33 @@ export async function runSet(request: SetRequest, context: CallContext, work: Se
   }
   const updated: Record<string, object | null> = {}
   const notUpdated: Record<string, SetError> = {}
+  const patches = new Map<string, Record<string, unknown>>()
+  const keys = new Map<string, string>()
   for (const [key, patch] of update) {
     await attempt(notUpdated, key, async () => {
       const id = referenced(key, context)
       if (destroy.includes(key)) throw new ObjectRefused({ type: 'willDestroy' })
-      updated[id] = await work.update(id, patch)
+      patches.set(id, patch)
+      keys.set(id, key)
     })
+  }
+  if (patches.size > 0) {
+    for (const [id, outcome] of await work.update(patches)) {
+      if (outcome instanceof ObjectRefused) notUpdated[keys.get(id) ?? id] = outcome.setError
+      else updated[id] = outcome
+    }
   }
   const destroyed: string[] = []
   const notDestroyed: Record<string, SetError> = {}
+  const doomed = new Map<string, string>()
   for (const key of destroy) {
-    await attempt(notDestroyed, key, async () => {
-      const id = referenced(key, context)
-      await work.destroy(id)
-      destroyed.push(id)
-    })
+    await attempt(notDestroyed, key, async () => void doomed.set(referenced(key, context), key))
+  }
+  if (doomed.size > 0) {
+    for (const [id, outcome] of await work.destroy([...doomed.keys()])) {
+      if (outcome instanceof ObjectRefused) notDestroyed[doomed.get(id) ?? id] = outcome.setError
+      else destroyed.push(id)
+    }
   }
   return {
     accountId: request.accountId,
@@ -81,6 +93,32 @@ export async function runSet(request: SetRequest, context: CallContext, work: Se
     notUpdated: orNull(notUpdated),
     notDestroyed: orNull(notDestroyed),
   }
+}
+
+/** An `update` for types whose objects change one at a time. */
+export function oneByOne<T>(work: (id: string, patch: Record<string, unknown>) => Promise<T>) {
+  return async (patches: Map<string, Record<string, unknown>>): Promise<Map<string, T | ObjectRefused>> => {
+    const outcomes = new Map<string, T | ObjectRefused>()
+    for (const [id, patch] of patches) outcomes.set(id, await work(id, patch).catch(refusalOf))
+    return outcomes
+  }
+}
+
+/** A `destroy` of the same kind. */
+export function eachOf(work: (id: string) => Promise<void>) {
+  return async (ids: string[]): Promise<Map<string, null | ObjectRefused>> => {
+    const outcomes = new Map<string, null | ObjectRefused>()
+    for (const id of ids) {
+      const done = work(id).then(() => null)
+      outcomes.set(id, await done.catch(refusalOf))
+    }
+    return outcomes
+  }
+}
+
+function refusalOf(error: unknown): ObjectRefused {
+  if (error instanceof ObjectRefused) return error
+  throw error
 }
 
 async function attempt(errors: Record<string, SetError>, key: string, work: () => Promise<void>): Promise<void> {

@@ -1,13 +1,13 @@
 import type { z } from 'zod'
-import { MailboxNotFound } from '../../mailstore/types.ts'
+import type { Mailstore } from '../../mailstore/types.ts'
 import { ownAccount, setArguments } from '../arguments.ts'
 import { readJmapBlob } from '../blobs.ts'
 import { MAIL } from '../capabilities.ts'
 import { composeEmail } from '../email/compose.ts'
 import { applySetPatch, parseEmailPatch } from '../email/patch.ts'
-import { argumentsOf, type Method } from '../method.ts'
+import { argumentsOf, type CallContext, type JmapDeps, type Method } from '../method.ts'
 import { runSet, type SetResponse } from '../set.ts'
-import { invalidProperties, notFound } from '../wire/errors.ts'
+import { invalidProperties, notFound, ObjectRefused } from '../wire/errors.ts'
 import { stateOf } from '../wire/ids.ts'
 import { emailMetadata, resolveMailboxIds, storeEmail } from './store-email.ts'
 
@@ -31,31 +31,58 @@ export const emailSet: Method<z.output<typeof setArguments>, SetResponse> = {
         })
         return storeEmail(account, raw, metadata, deps)
       },
-      async update(id, given) {
-        const patch = parseEmailPatch(given)
-        const [email] = await mailstore.emails(account, [id], [])
-        if (!email) throw notFound()
-        const mailboxIds =
-          patch.mailboxIds && resolveMailboxIds(applySetPatch(email.mailboxIds, patch.mailboxIds), context)
-        if (mailboxIds?.length === 0) throw invalidProperties(['mailboxIds'], 'an Email is in at least one mailbox')
-        const keywords = patch.keywords && keepDeleted(email.keywords, applySetPatch(email.keywords, patch.keywords))
-        if (!mailboxIds && !keywords) return null
-        try {
-          const change = { id, ...(keywords ? { keywords } : {}), ...(mailboxIds ? { mailboxIds } : {}) }
-          const { notFound: missing } = await mailstore.updateEmails(account, [change])
-          if (missing.length > 0) throw notFound()
-        } catch (error) {
-          if (error instanceof MailboxNotFound) throw invalidProperties(['mailboxIds'], 'there is no such mailbox')
-          throw error
-        }
-        return null
-      },
-      async destroy(id) {
-        const { destroyed } = await mailstore.destroyEmails(account, [id])
-        if (destroyed.length === 0) throw notFound()
+      update: (patches) => updateEmails(account, patches, context, deps),
+      async destroy(ids) {
+        const destroyed = new Set((await mailstore.destroyEmails(account, ids)).destroyed)
+        return new Map(ids.map((id) => [id, destroyed.has(id) ? null : notFound()]))
       },
     })
   },
+}
+
+type Change = Parameters<Mailstore['updateEmails']>[1][number]
+
+/** All in one transaction. */
+async function updateEmails(
+  account: string,
+  patches: Map<string, Record<string, unknown>>,
+  context: CallContext,
+  { mailstore }: JmapDeps,
+): Promise<Map<string, null | ObjectRefused>> {
+  const outcomes = new Map<string, null | ObjectRefused>()
+  const emails = await mailstore.emails(account, [...patches.keys()], [])
+  const byId = new Map(emails.map((email) => [email.id, email]))
+  const mailboxes = new Set((await mailstore.mailboxes(account)).map(({ id }) => id))
+  const changes: Change[] = []
+  for (const [id, patch] of patches) {
+    try {
+      const change = changeOf(byId.get(id), patch, { context, mailboxes })
+      if (change) changes.push(change)
+      outcomes.set(id, null)
+    } catch (error) {
+      if (!(error instanceof ObjectRefused)) throw error
+      outcomes.set(id, error)
+    }
+  }
+  if (changes.length === 0) return outcomes
+  for (const id of (await mailstore.updateEmails(account, changes)).notFound) outcomes.set(id, notFound())
+  return outcomes
+}
+
+/** @returns undefined for a patch that says nothing. @throws ObjectRefused */
+function changeOf(
+  email: { id: string; keywords: string[]; mailboxIds: string[] } | undefined,
+  given: Record<string, unknown>,
+  { context, mailboxes }: { context: CallContext; mailboxes: ReadonlySet<string> },
+): Change | undefined {
+  const patch = parseEmailPatch(given)
+  if (!email) throw notFound()
+  const mailboxIds = patch.mailboxIds && resolveMailboxIds(applySetPatch(email.mailboxIds, patch.mailboxIds), context)
+  if (mailboxIds?.length === 0) throw invalidProperties(['mailboxIds'], 'an Email is in at least one mailbox')
+  if (mailboxIds?.some((id) => !mailboxes.has(id))) throw invalidProperties(['mailboxIds'], 'there is no such mailbox')
+  const keywords = patch.keywords && keepDeleted(email.keywords, applySetPatch(email.keywords, patch.keywords))
+  if (!mailboxIds && !keywords) return undefined
+  return { id: email.id, ...(keywords ? { keywords } : {}), ...(mailboxIds ? { mailboxIds } : {}) }
 }
 
 /** JMAP does not see \Deleted, so that a new set of keywords says nothing about it. */

@@ -6,7 +6,7 @@ import { SubmissionRefused } from '../../queue/types.ts'
 import { ownAccount, resolveId, setFields } from '../arguments.ts'
 import { SUBMISSION } from '../capabilities.ts'
 import { argumentsOf, type CallContext, type JmapDeps, type Method } from '../method.ts'
-import { runSet, type SetResponse } from '../set.ts'
+import { eachOf, oneByOne, runSet, type SetResponse } from '../set.ts'
 import { invalidProperties, notFound, ObjectRefused } from '../wire/errors.ts'
 import { IDENTITY_ID } from './identity-get.ts'
 
@@ -52,8 +52,8 @@ export const emailSubmissionSet: Method<EmailSubmissionSetArguments, SetResponse
           threadId,
         }
       },
-      update: () => Promise.reject(notFound()),
-      destroy: () => Promise.reject(notFound()),
+      update: oneByOne(() => Promise.reject(notFound())),
+      destroy: eachOf(() => Promise.reject(notFound())),
     })
     followUp(args, response, emailIds, context)
     return response

@@ -2,7 +2,7 @@ import type { z } from 'zod'
 import { ownAccount, setArguments } from '../arguments.ts'
 import { SUBMISSION } from '../capabilities.ts'
 import { argumentsOf, type Method } from '../method.ts'
-import { runSet, type SetResponse } from '../set.ts'
+import { eachOf, oneByOne, runSet, type SetResponse } from '../set.ts'
 import { notFound, ObjectRefused } from '../wire/errors.ts'
 import { IDENTITY_ID } from './identity-get.ts'
 
@@ -13,15 +13,15 @@ export const identitySet: Method<z.output<typeof setArguments>, SetResponse> = {
   async run(args, context, { config }) {
     ownAccount(args.accountId, context)
     const forbidden = () => new ObjectRefused({ type: 'forbidden', description: 'identities follow the account' })
-    const refuse = async (id: string) => {
+    const refuse = async (id: string): Promise<never> => {
       throw id === IDENTITY_ID ? forbidden() : notFound()
     }
     return runSet(args, context, {
       maxObjects: config.limits.jmapObjectsInSet,
       state: async () => '0',
       create: () => Promise.reject(forbidden()),
-      update: refuse,
-      destroy: refuse,
+      update: oneByOne(refuse),
+      destroy: eachOf(refuse),
     })
   },
 }

@@ -12,7 +12,7 @@ import {
 import { ownAccount, resolveId, setFields } from '../arguments.ts'
 import { MAIL } from '../capabilities.ts'
 import { argumentsOf, type Method } from '../method.ts'
-import { runSet, type SetResponse } from '../set.ts'
+import { eachOf, oneByOne, runSet, type SetResponse } from '../set.ts'
 import { invalidProperties, notFound, ObjectRefused } from '../wire/errors.ts'
 import { stateOf } from '../wire/ids.ts'
 import { RIGHTS } from './mailbox-object.ts'
@@ -61,7 +61,7 @@ export const mailboxSet: Method<z.output<typeof mailboxSetArguments>, SetRespons
       if (!parent) throw invalidProperties(['parentId'], 'there is no such mailbox')
       return `${parent.path}/${name}`
     }
-    return runSet(args, context, {
+    return runSet({ ...args, create: args.create && parentsFirst(args.create) }, context, {
       maxObjects: config.limits.jmapObjectsInSet,
       state: async () => stateOf(await mailstore.state(account)),
       async create(object) {
@@ -77,7 +77,7 @@ export const mailboxSet: Method<z.output<typeof mailboxSetArguments>, SetRespons
         })
         return created(made)
       },
-      async update(id, patch) {
+      update: oneByOne(async (id, patch) => {
         const mailbox = await existing(id)
         const { name, parentId, role, sortOrder, isSubscribed } = checked(settable.partial(), withoutSlashes(patch))
         const moves = name !== undefined || parentId !== undefined
@@ -96,15 +96,30 @@ export const mailboxSet: Method<z.output<typeof mailboxSetArguments>, SetRespons
           }),
         )
         return null
-      },
-      async destroy(id) {
+      }),
+      destroy: eachOf(async (id) => {
         const mailbox = await existing(id)
         if (mailbox.role === 'inbox')
           throw new ObjectRefused({ type: 'forbidden', description: 'the inbox cannot be destroyed' })
         await refusals(() => mailstore.deleteMailbox(account, id, { removeMessages: args.onDestroyRemoveEmails }))
-      },
+      }),
     })
   },
+}
+
+/** A mailbox may be created below another of the same call, whatever their order (RFC 8620 §5.3). */
+function parentsFirst(create: Record<string, Record<string, unknown>>): Record<string, Record<string, unknown>> {
+  const ordered: Record<string, Record<string, unknown>> = {}
+  const visit = (key: string, path: readonly string[]) => {
+    const object = create[key]
+    if (!object || Object.hasOwn(ordered, key) || path.includes(key)) return
+    const parent =
+      typeof object.parentId === 'string' && object.parentId.startsWith('#') ? object.parentId.slice(1) : ''
+    if (Object.hasOwn(create, parent)) visit(parent, [...path, key])
+    ordered[key] = object
+  }
+  for (const key of Object.keys(create)) visit(key, [])
+  return ordered
 }
 
 /** What the server set (RFC 8620 §5.3): all that the client did not give. */

@@ -1,9 +1,9 @@
 /** Every method by its name. A new one is a file and a line here. */
-import { MAIL, SUBMISSION } from '../capabilities.ts'
+import { CORE, MAIL, SUBMISSION } from '../capabilities.ts'
 import { type AnyMethod, asAnyMethod } from '../method.ts'
+import { copyMethod } from './copy.ts'
 import { coreEcho } from './core-echo.ts'
 import { emailChanges } from './email-changes.ts'
-import { emailCopy } from './email-copy.ts'
 import { emailGet } from './email-get.ts'
 import { emailImport } from './email-import.ts'
 import { emailParse } from './email-parse.ts'
@@ -25,6 +25,7 @@ import { threadGet } from './thread-get.ts'
 
 export const methods: ReadonlyMap<string, AnyMethod> = new Map([
   ['Core/echo', asAnyMethod(coreEcho)],
+  ['Blob/copy', asAnyMethod(copyMethod(CORE))],
   ['Mailbox/get', asAnyMethod(mailboxGet)],
   ['Mailbox/changes', asAnyMethod(mailboxChanges)],
   ['Mailbox/query', asAnyMethod(mailboxQuery)],
@@ -37,7 +38,7 @@ export const methods: ReadonlyMap<string, AnyMethod> = new Map([
   ['Email/query', asAnyMethod(emailQuery)],
   ['Email/queryChanges', asAnyMethod(noQueryChanges(MAIL))],
   ['Email/set', asAnyMethod(emailSet)],
-  ['Email/copy', asAnyMethod(emailCopy)],
+  ['Email/copy', asAnyMethod(copyMethod(MAIL))],
   ['Email/import', asAnyMethod(emailImport)],
   ['Email/parse', asAnyMethod(emailParse)],
   ['SearchSnippet/get', asAnyMethod(searchSnippetGet)],
