@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { API_VERSION, FINALIZER, MailAccountResource, PAUSED, STATUS_MANAGER } from '../api/group.ts'
 import { type MailAccount, type MailAccountStatus, mailAccountSpec } from '../api/mail-account.ts'
 import type { MailServer } from '../api/mail-server.ts'
+import { findCondition } from '../kube/conditions.ts'
 import type { EventRecorder } from '../kube/events.ts'
 import type { KubeClient, ObjectKey } from '../kube/types.ts'
 import { accountBody, bodyHash, quotaBytes, usageText } from './account-body.ts'
@@ -64,9 +65,11 @@ export async function reconcileAccount(key: ObjectKey, deps: AccountDeps): Promi
 
   const engine = await deps.engine(serverKey)
   const { status } = account
+  const current = status?.observedGeneration === account.metadata.generation
+  const ready = findCondition(status?.conditions, 'Ready')?.status === 'True'
   if (!engine) {
     // What the engine was told stays true while it restarts.
-    if (status?.observedGeneration === account.metadata.generation && status?.appliedHash) return undefined
+    if (current && ready) return undefined
     const message = `No Pod of MailServer ${serverKey.name} is ready yet`
     return tell(account, { ...waiting('ServerNotReady', message), retryMs: RETRY_MS }, told, deps)
   }
@@ -74,8 +77,7 @@ export async function reconcileAccount(key: ObjectKey, deps: AccountDeps): Promi
   const appliedHash = bodyHash(body, server.metadata.uid ?? '', engine.token)
   const known = status?.appliedHash === appliedHash
   const wait = known ? untilRefresh(key, deps) : 0
-  const ready = status?.conditions?.some(({ type, status: value }) => type === 'Ready' && value === 'True') ?? false
-  if (known && ready && wait > 0 && status?.observedGeneration === account.metadata.generation) return wait
+  if (known && ready && current && wait > 0) return wait
 
   let answer: AccountAnswer = known ? await engine.api.get(spec.address) : { kind: 'absent' }
   if (answer.kind === 'absent') answer = await engine.api.put(body)
@@ -123,6 +125,8 @@ async function tell(
   const kept: MailAccountStatus = {}
   if (before?.usedBytes !== undefined) kept.usedBytes = before.usedBytes
   if (before?.usage !== undefined) kept.usage = before.usage
+  // Also where the engine refused a change: what it was told before is still there, to be removed one day.
+  if (before?.appliedHash !== undefined) kept.appliedHash = before.appliedHash
   if (before?.passwordSecretRef !== undefined) kept.passwordSecretRef = before.passwordSecretRef
   const status: MailAccountStatus = { ...kept, ...facts, observedGeneration: generation, conditions }
   if (!isDeepStrictEqual(status, before)) {

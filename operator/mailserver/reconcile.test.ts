@@ -17,7 +17,7 @@ const buckets = new Map<
 >()
 
 async function startOperator(): Promise<{ operator: Operator; writes: string[]; reads: string[] }> {
-  const { client: counted, writes, reads } = cluster.countingClient()
+  const { client: counted, writes, reads } = await cluster.countingClient()
   const operator = prepareOperator(
     { namespaces: [namespace], engineImage: 'engine:1.2.3', identity: 'test', resyncMs: 600_000 },
     {

@@ -15,10 +15,19 @@ import type { MailServerSpecInput } from '../../api/mail-server-spec.ts'
 import { createKubeClient, type KubeApi } from '../../kube/client.ts'
 import { findCondition } from '../../kube/conditions.ts'
 import { startReflector } from '../../kube/reflector.ts'
-import { CustomResourceDefinition, Deployment, Namespace, Pod, Secret, Service } from '../../kube/resources.ts'
+import {
+  CustomResourceDefinition,
+  Deployment,
+  Namespace,
+  Pod,
+  Secret,
+  Service,
+  ServiceAccount,
+} from '../../kube/resources.ts'
 import type { KubeObject, ObjectKey, Resource } from '../../kube/types.ts'
 import { startApiServer } from '../../local/apiserver/server.ts'
 import { cnpgClusterCrd } from '../../local/runner/cnpg-crd.ts'
+import { watchedNamespaceRules } from '../../rbac.ts'
 
 const ClusterResource: Resource = {
   group: 'postgresql.cnpg.io',
@@ -35,7 +44,7 @@ export interface TestCluster {
   /** False on a real API server. */
   local: boolean
   /** A second client whose calls are told: what the operator runs with. */
-  countingClient(): { client: KubeApi; writes: string[]; reads: string[] }
+  countingClient(): Promise<{ client: KubeApi; writes: string[]; reads: string[] }>
   get(resource: Resource, name: string): Promise<KubeObject | undefined>
   apply(object: KubeObject): Promise<KubeObject>
   mailServer(name: string, spec?: Partial<MailServerSpecInput>): Promise<KubeObject>
@@ -82,8 +91,10 @@ export async function openTestCluster(): Promise<TestCluster> {
     client,
     namespace,
     local: server !== undefined,
-    countingClient() {
-      const inner = createKubeClient({ kubeConfig, userAgent: 'mail-operator-test/1', qps: 1000, burst: 1000 })
+    async countingClient() {
+      // On an API server with RBAC the operator has exactly the rights that its roles will give it.
+      const own = path ? await restricted(client, kubeConfig, namespace) : kubeConfig
+      const inner = createKubeClient({ kubeConfig: own, userAgent: 'mail-operator-test/1', qps: 1000, burst: 1000 })
       others.push(inner)
       return counting(inner)
     },
@@ -104,6 +115,43 @@ export async function openTestCluster(): Promise<TestCluster> {
     eventually,
   }
   return cluster
+}
+
+/** Credentials of a ServiceAccount that may do what rbac.ts says, in one namespace. */
+async function restricted(client: KubeApi, admin: KubeConfig, namespace: string): Promise<KubeConfig> {
+  const name = 'mail-operator'
+  const rbac = (kind: string, plural: string): Resource => ({
+    group: 'rbac.authorization.k8s.io',
+    version: 'v1',
+    kind,
+    plural,
+    namespaced: true,
+  })
+  const metadata = { name, namespace }
+  const apiVersion = 'rbac.authorization.k8s.io/v1'
+  const manager = { fieldManager: 'operator-test' }
+  await client.apply(ServiceAccount, { apiVersion: 'v1', kind: 'ServiceAccount', metadata }, manager)
+  await client.apply(
+    rbac('Role', 'roles'),
+    { apiVersion, kind: 'Role', metadata, rules: watchedNamespaceRules },
+    manager,
+  )
+  const subjects = [{ kind: 'ServiceAccount', name, namespace }]
+  const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name }
+  const binding = { apiVersion, kind: 'RoleBinding', metadata, subjects, roleRef }
+  await client.apply(rbac('RoleBinding', 'rolebindings'), binding, manager)
+  const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}/token`
+  const request = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 3600 } }
+  const { status } = (await client.raw('POST', path, request, 'application/json')) as { status: { token: string } }
+  const { server = '', caData = '' } = admin.getCurrentCluster() ?? {}
+  const config = new KubeConfig()
+  config.loadFromOptions({
+    clusters: [{ name, server, ...(caData ? { caData } : { skipTLSVerify: true }) }],
+    users: [{ name, token: status.token }],
+    contexts: [{ name, cluster: name, user: name }],
+    currentContext: name,
+  })
+  return config
 }
 
 export const isReady = (server: MailServer): boolean =>
