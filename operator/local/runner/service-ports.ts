@@ -34,11 +34,18 @@ export function openServicePorts(
   onMoved: (id: string, usual: number, instead: number) => void,
 ): ServicePorts {
   const known = read(path)
-  const taken = (): Set<number> => new Set(Object.values(known))
 
   /** True when no other Service of this run or an earlier one stands there. */
   const belongsToNobody = (port: number, id: string): boolean =>
     Object.entries(known).every(([other, at]) => at !== port || other === id)
+
+  async function nextFree(usual: number): Promise<number> {
+    const taken = new Set(Object.values(known))
+    for (let port = usual + 1; port < Math.min(usual + 1000, 65_536); port++) {
+      if (!taken.has(port) && (await isFree(port))) return port
+    }
+    throw new PortTaken(`no free port from ${usual} on`)
+  }
 
   return {
     async portFor(id, servicePort) {
@@ -48,16 +55,13 @@ export function openServicePorts(
         if (await isFree(asked)) return asked
         throw new PortTaken(`port ${asked} on 127.0.0.1 is in use by another program`)
       }
-      if (before !== undefined && (await isFree(before))) return before
-      if (asked === 0) return 0
+      if (asked === 0) return before !== undefined && (await isFree(before)) ? before : 0
       const usual = asked ?? LOCAL_PORTS[servicePort] ?? (servicePort < 1024 ? servicePort + 8000 : servicePort)
-      for (let port = usual; port < Math.min(usual + 1000, 65_536); port++) {
-        if (before !== port && taken().has(port)) continue
-        if (!(await isFree(port))) continue
-        if (port !== usual) onMoved(id, usual, port)
-        return port
-      }
-      throw new PortTaken(`no free port from ${usual} on`)
+      const usualIsOurs = belongsToNobody(usual, id)
+      if (usualIsOurs && (await isFree(usual))) return usual
+      const instead = before !== undefined && (await isFree(before)) ? before : await nextFree(usual)
+      if (usualIsOurs) onMoved(id, usual, instead)
+      return instead
     },
     opened(id, port) {
       if (known[id] === port) return
