@@ -130,7 +130,7 @@ export class Storage {
     if (this.#file === undefined) return
     writeSync(this.#file, `${JSON.stringify(line)}\n`)
     this.#lines += 1
-    if (this.#lines > COMPACT_AFTER_LINES) queueMicrotask(() => this.#compact())
+    if (this.#lines > COMPACT_AFTER_LINES) queueMicrotask(() => this.#lines > COMPACT_AFTER_LINES && this.#compact())
   }
 
   #load(path: string): void {
