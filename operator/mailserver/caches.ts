@@ -11,7 +11,7 @@ import { KubeError } from '../kube/errors.ts'
 import { type KubeLogger, silentLogger } from '../kube/logger.ts'
 import type { KubeMetrics } from '../kube/metrics.ts'
 import { startReflector } from '../kube/reflector.ts'
-import type { KubeObject, ObjectKey, Reflector, Resource } from '../kube/types.ts'
+import { type KubeObject, keyText, type ObjectKey, type Reflector, type Resource } from '../kube/types.ts'
 import { BUILT_IN, idOf, OPTIONAL, type OptionalKind } from './kinds.ts'
 
 export interface CachesOptions {
@@ -68,15 +68,30 @@ export function startCaches(options: CachesOptions, deps: CachesDeps): Caches {
     BUILT_IN.map((resource) => [resource.kind, startAll(resource, { labelSelector: SERVER_LABEL })]),
   )
 
-  function reflectorsOf(kind: string): readonly Reflector[] {
-    return children.get(kind) ?? [...optional.values()].find((entry) => entry.resource.kind === kind)?.reflectors ?? []
+  // By server, so that looking at one of a thousand does not go through the objects of all.
+  const byServer = new Map<string, Map<string, KubeObject>>()
+  function file({ type, object, previous }: Change): void {
+    const before = previous && ownerText(previous)
+    const now = type === 'set' ? ownerText(object) : undefined
+    for (const owner of new Set([before, ownerText(object)])) {
+      if (owner === undefined || owner === now) continue
+      const siblings = byServer.get(owner)
+      siblings?.delete(idOf(object))
+      if (siblings?.size === 0) byServer.delete(owner)
+    }
+    if (now === undefined) return
+    const siblings = byServer.get(now) ?? new Map<string, KubeObject>()
+    siblings.set(idOf(object), object)
+    byServer.set(now, siblings)
   }
+  for (const reflector of [...children.values()].flat()) reflector.onChange(file)
 
   function startOptional(kind: OptionalKind, resource: Resource) {
     logger.info({ group: resource.group, kind, version: resource.version }, 'kind is served, watching it')
     const entry = { resource, reflectors: startAll(resource, { labelSelector: SERVER_LABEL }) }
     optional.set(kind, entry)
     for (const reflector of entry.reflectors) {
+      reflector.onChange(file)
       sourceOf(reflector, serversOf).connect((key) => {
         for (const listener of listeners) listener(key)
       })
@@ -87,6 +102,9 @@ export function startCaches(options: CachesOptions, deps: CachesDeps): Caches {
   async function stopOptional(kind: OptionalKind): Promise<void> {
     const entry = optional.get(kind)
     optional.delete(kind)
+    for (const reflector of entry?.reflectors ?? []) {
+      for (const object of reflector.list()) file({ type: 'deleted', object })
+    }
     await Promise.all((entry?.reflectors ?? []).map((reflector) => reflector.stop()))
   }
 
@@ -95,18 +113,7 @@ export function startCaches(options: CachesOptions, deps: CachesDeps): Caches {
     children,
     server: (key) => firstOf(servers, key),
 
-    childrenOf(key) {
-      const found = new Map<string, KubeObject>()
-      const kinds = [...children.keys(), ...[...optional.values()].map((entry) => entry.resource.kind)]
-      for (const kind of kinds) {
-        for (const reflector of reflectorsOf(kind)) {
-          for (const object of reflector.list(key.namespace)) {
-            if (object.metadata.labels?.[SERVER_LABEL] === key.name) found.set(idOf(object), object)
-          }
-        }
-      }
-      return found
-    },
+    childrenOf: (key) => new Map(byServer.get(keyText(key))),
 
     async optional(kind, { wait }) {
       const { group } = OPTIONAL[kind]
@@ -136,6 +143,12 @@ export function startCaches(options: CachesOptions, deps: CachesDeps): Caches {
       await Promise.all(all.map((reflector) => reflector.stop()))
     },
   }
+}
+
+/** "namespace/name" of the server that an object's label names. */
+function ownerText({ metadata }: KubeObject): string | undefined {
+  const name = metadata.labels?.[SERVER_LABEL]
+  return name === undefined ? undefined : keyText({ namespace: metadata.namespace ?? '', name })
 }
 
 /** Whose object it is, by label. Endpoints change with every Pod and concern accounts only. */
