@@ -35,6 +35,7 @@ test('web clients of other origins may ask (CORS)', async () => {
 
 for (const [given, body, type, limit] of [
   ['no JSON', '{', 'notJSON', undefined],
+  ['brackets without end', '['.repeat(15_000), 'notJSON', undefined],
   ['no request', '{"using":[]}', 'notRequest', undefined],
   [
     'a capability that we have not',

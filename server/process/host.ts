@@ -65,11 +65,9 @@ export async function startHost(
   readiness.set('tls', () => {
     if (!certificate.current()) throw new Error(certificate.problem())
   })
-  const channel = openWorkerChannel({ registry, stop })
   const http = started.use(
     createHttpServer({ metrics: createHttpMetrics(registry), log: log.child({ component: 'http' }) }),
   )
-  http.routes.push(...healthRoutes({ readiness, metrics: () => channel.metrics(), contentType: registry.contentType }))
   const listenerMetrics = createListenerMetrics(registry)
   const { address, jmap } = listeners()
   const httpListener = started.use(
@@ -87,6 +85,8 @@ export async function startHost(
       log: log.child({ component: 'http' }),
     }),
   )
+  const channel = openWorkerChannel({ registry, stop })
+  http.routes.push(...healthRoutes({ readiness, metrics: () => channel.metrics(), contentType: registry.contentType }))
   const owned = started.move()
   return {
     environment,

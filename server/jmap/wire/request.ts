@@ -46,17 +46,30 @@ export function requestError(
 
 function parseJson(body: Buffer): unknown {
   try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
-    if (depthExceeds(value, MAX_DEPTH)) throw new Error('too deep')
-    return value
-  } catch (error) {
-    throw error instanceof HttpError ? error : requestError('notJSON', 'the request is not I-JSON (RFC 7493)')
+    if (nestsDeeper(body, MAX_DEPTH)) throw new Error('too deep')
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+  } catch {
+    throw requestError('notJSON', 'the request is not I-JSON (RFC 7493)')
   }
 }
 
-function depthExceeds(value: unknown, left: number): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  return left === 0 || Object.values(value).some((child) => depthExceeds(child, left - 1))
+const [QUOTE, BACKSLASH, OPENING, CLOSING] = [0x22, 0x5c, [0x5b, 0x7b], [0x5d, 0x7d]]
+
+/** Looks before anything is built: ten megabytes of brackets would become hundreds of megabytes of arrays. */
+function nestsDeeper(json: Buffer, depth: number): boolean {
+  let open = 0
+  let inString = false
+  for (let at = 0; at < json.length; at++) {
+    const byte = json[at] ?? 0
+    if (inString) {
+      if (byte === BACKSLASH) at++
+      else if (byte === QUOTE) inString = false
+    } else if (byte === QUOTE) inString = true
+    else if (OPENING.includes(byte)) {
+      if (++open > depth) return true
+    } else if (CLOSING.includes(byte)) open--
+  }
+  return false
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
