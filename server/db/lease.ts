@@ -40,7 +40,8 @@ export function startLeasedWork({ db, logger, name, everyMs, leaseMs, work }: Le
         holder,
       ])
     } catch (err) {
-      if (err instanceof Unavailable) logger.debug({ err, work: name }, 'background work waits for the database')
+      if (err instanceof Unavailable)
+        logger.warn({ err, work: name }, 'background work waits for the database or the bucket')
       else logger.error({ err, work: name }, 'background work failed')
     }
   }

@@ -247,7 +247,11 @@ export interface Mailstore {
   deleteMailbox(accountId: string, mailboxId: string, options: { removeMessages: boolean }): Promise<void>
 
   // Storing
-  /** Durable when it returns (design decision 3). Concurrent calls share one transaction. @throws MailboxNotFound, OverQuota, MessageTooLarge */
+  /**
+   * Durable when it returns (design decision 3). Concurrent calls share one transaction.
+   * @returns one per item; empty for a repeated delivery (see IngestOptions.deliveryKey), which was stored before
+   * @throws MailboxNotFound, OverQuota, MessageTooLarge
+   */
   ingest(items: IngestItem[], options?: IngestOptions): Promise<Ingested[]>
   /** The client of this acceptance got its reply (it went on talking): a repetition is a new message from now on. Never waits. */
   confirm(deliveryKey: string): void
