@@ -188,7 +188,7 @@ async function deliverAll(
 ): Promise<Map<string, AttemptResult>> {
   const results = new Map<string, AttemptResult>()
   const groups = Map.groupBy(recipients, ({ notify, orcpt }) => JSON.stringify([notify, orcpt]))
-  for (const group of groups.values()) {
+  for (const group of [...groups.values()].flatMap(inBatches)) {
     const [first] = group
     if (!first) continue
     const sent = signal.aborted
@@ -207,6 +207,14 @@ async function deliverAll(
     }
   }
   return results
+}
+
+/** RFC 5321 §4.5.3.1.8: more than so many recipients need not be taken at a time. */
+const BATCH = 100
+function inBatches(recipients: QueueRecipient[]): QueueRecipient[][] {
+  const batches: QueueRecipient[][] = []
+  for (let at = 0; at < recipients.length; at += BATCH) batches.push(recipients.slice(at, at + BATCH))
+  return batches
 }
 
 interface Sent {

@@ -110,7 +110,7 @@ export async function leaseDue(
     `with head as materialized (
        select message_id, case when $5 then '' else domain end as domain, next_attempt_at from queue_recipient
         where next_attempt_at <= $2 and (lease_until is null or lease_until <= $2)
-        order by next_attempt_at limit 1000 for update skip locked),
+        order by next_attempt_at limit 20 * $4::int for update skip locked),
      delivery as (
        select message_id, domain from head group by 1, 2 order by min(next_attempt_at) limit $4),
      mine as (
@@ -184,20 +184,26 @@ export type Settlement =
   | { id: string; done: true }
   | { id: string; done: false; nextAttemptAt: Date; reply: string; delayReported: boolean }
 
+/** The lease ran out meanwhile, and another process has the recipients now. */
+export class LeaseLost extends Error {
+  override name = 'LeaseLost'
+}
+
 /**
  * Writes down an attempt: finished recipients go, the others wait, a message without recipients goes.
- * Rows whose lease another process has taken over are its to settle.
+ * @throws LeaseLost when another process has them: its attempt counts, and reports are its to send
  */
 export async function settle(tx: Transaction, owner: number, messageId: string, all: Settlement[]): Promise<void> {
   const done = all.filter((one) => one.done).map((one) => one.id)
   const waiting = all.filter((one) => !one.done)
-  if (waiting.length > 0)
-    await tx.query(
+  let settled = 0
+  if (waiting.length > 0) {
+    const updated = await tx.query(
       `update queue_recipient r set attempts = attempts + 1, lease_owner = null, lease_until = null,
           next_attempt_at = w.next_attempt_at, last_reply = w.reply, delay_reported = w.delay_reported
          from unnest($2::bigint[], $3::timestamptz[], $4::text[], $5::boolean[])
            as w (id, next_attempt_at, reply, delay_reported)
-        where r.id = w.id and r.lease_owner = $1`,
+        where r.id = w.id and r.lease_owner = $1 returning r.id`,
       [
         owner,
         waiting.map((one) => one.id),
@@ -206,10 +212,19 @@ export async function settle(tx: Transaction, owner: number, messageId: string, 
         waiting.map((one) => one.delayReported),
       ],
     )
+    settled += updated.length
+  }
+  if (done.length > 0) {
+    // Two deliveries of one message may end at the same time: the lock lets the later one see that it is the last.
+    await tx.query('select 1 from queue_message where id = $1 for update', [messageId])
+    const deleted = await tx.query(
+      'delete from queue_recipient where id = any($2::bigint[]) and lease_owner = $1 returning id',
+      [owner, done],
+    )
+    settled += deleted.length
+  }
+  if (settled < all.length) throw new LeaseLost(`message ${messageId}`)
   if (done.length === 0) return
-  // Two deliveries of one message may end at the same time: the lock lets the later one see that it is the last.
-  await tx.query('select 1 from queue_message where id = $1 for update', [messageId])
-  await tx.query('delete from queue_recipient where id = any($2::bigint[]) and lease_owner = $1', [owner, done])
   await tx.query(
     'delete from queue_message where id = $1 and not exists (select from queue_recipient where message_id = $1)',
     [messageId],

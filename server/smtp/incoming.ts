@@ -66,7 +66,7 @@ export function incomingMail(deps: IncomingDeps): TransactionHandler {
           const reason = verdict.reason ?? 'score'
           metrics.spamBlocked.inc({ reason })
           const text = reason === 'dmarc' ? 'Refused by the DMARC policy of the From domain' : 'Message refused as spam'
-          throw new SmtpRefusal({ code: 550, enhanced: '5.7.1' }, text, { cause: verdict })
+          throw new SmtpRefusal({ code: 550, enhanced: '5.7.1' }, text, { facts: verdictFacts(verdict) })
         }
       }
 
@@ -119,6 +119,11 @@ async function recipientAccount(deps: IncomingDeps, address: string, declaredByt
   return account
 }
 
+/** For the log. */
+function verdictFacts({ score, tests }: Verdict): Record<string, unknown> {
+  return tests.length === 0 ? {} : { score, tests: tests.map((test) => test.name) }
+}
+
 /** Stores one copy per account. The 250 may be said once this has resolved (design decision 3). */
 async function deliver(
   deps: IncomingDeps,
@@ -144,11 +149,8 @@ async function deliver(
         throw new SmtpRefusal({ code: 452, enhanced: '4.2.2' }, 'A mailbox is full, try again', { cause: error })
       throw error
     })
-  const facts: Record<string, unknown> = { emailIds: stored.map((email) => email.emailId), sizeBytes: raw.length }
-  if (verdict.tests.length > 0) {
-    facts.score = verdict.score
-    facts.tests = verdict.tests.map((test) => test.name)
-  }
+  const emailIds = stored.map((email) => email.emailId)
+  const facts = { emailIds, sizeBytes: raw.length, ...verdictFacts(verdict) }
   const action = role === 'junk' ? 'junk' : 'accept'
   return { text: `Accepted, id ${transaction.id}`, action, facts, deliveryKey }
 }

@@ -89,7 +89,7 @@ export function createSmtpListener(options: SmtpListenerOptions): SmtpListener {
       (error: unknown) => {
         const refusal = refusalOf(error)
         const { code, enhanced } = refusal.reply
-        const entry = { client: session.remoteAddress, code, enhanced, ...fields?.() }
+        const entry = { client: session.remoteAddress, code, enhanced, ...fields?.(), ...refusal.facts }
         if (error instanceof SmtpRefusal) logger.info({ ...entry, reason: refusal.message }, `${event} refused`)
         else logger.warn({ ...entry, err: refusal.cause ?? error }, `${event} refused`)
         callback(replyError(refusal))

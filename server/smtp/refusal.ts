@@ -13,9 +13,12 @@ export interface SmtpReply {
 export class SmtpRefusal extends Error {
   override name = 'SmtpRefusal'
   readonly reply: SmtpReply
-  constructor(reply: SmtpReply, text: string, options?: ErrorOptions) {
+  /** For the log line. */
+  readonly facts: Record<string, unknown>
+  constructor(reply: SmtpReply, text: string, options: ErrorOptions & { facts?: Record<string, unknown> } = {}) {
     super(text, options)
     this.reply = reply
+    this.facts = options.facts ?? {}
   }
 }
 

@@ -85,6 +85,7 @@ for (const [rule, hit] of [
   ['header T X-None =~ /UNSET/ [if-unset: UNSET]', true],
   ['header T From:addr =~ /^joe@example\\.net$/', true],
   ['header T From:name =~ /^Joe Doe$/', true],
+  ['header T From:name:raw =~ /^Joe Doe$/', true],
   ['header T ToCc =~ /ann@.*\\n.*bob@/', true],
   ['header T EnvelopeFrom =~ /^bounce@/', true],
   ['header T MESSAGEID =~ /<1@/', true],

@@ -215,15 +215,15 @@ function parseTest(word: 'header' | 'body' | 'rawbody' | 'full' | 'uri' | 'meta'
 function parseHeaderTest(value: string): RuleTest {
   const exists = /^exists:([!-9;-~]+)$/.exec(value)
   if (exists) return { kind: 'exists', field: (exists[1] ?? '').toLowerCase() }
-  const [, field, part, operator, rest = ''] =
-    /^([!-9;-~]+)(?::(addr|name|raw))?\s*(=~|!~)\s*([\s\S]+)$/.exec(value) ?? []
+  const [, field, modifiers, operator, rest = ''] =
+    /^([!-9;-~]+?)((?::(?:addr|name|raw|first))*)\s*(=~|!~)\s*([\s\S]+)$/.exec(value) ?? []
   if (field === undefined)
     throw new ConfigError('a header rule needs "Field =~ /expression/", "exists:Field" or "eval:..."')
   const unset = /\s+\[if-unset:\s*([\s\S]*)\]$/.exec(rest)
   return {
     kind: 'header',
     field: field.toLowerCase(),
-    part: part === 'addr' || part === 'name' || part === 'raw' ? part : 'text',
+    part: (['addr', 'name', 'raw'] as const).find((one) => modifiers?.includes(`:${one}`)) ?? 'text',
     regex: parseRegex(unset ? rest.slice(0, unset.index) : rest),
     negated: operator === '!~',
     ifUnset: unset?.[1] ?? '',
