@@ -61,7 +61,7 @@ export async function launchPostgres(options: LaunchOptions): Promise<RunningPos
   const { dataDir, logger, superuserPassword } = options
   const owner = await prepareDataDir(dataDir)
   await using cleanup = new AsyncDisposableStack()
-  const binaries = cleanup.use(await findPostgresBinaries(owner !== undefined))
+  const binaries = cleanup.use(await findPostgresBinaries(owner))
   // A directory below /root cannot be entered by `nobody`. The kernel follows /proc/self/cwd without walking the path,
   // and the working directory is entered before the user changes.
   const pgdata = owner !== undefined && !(await othersMayEnter(dirname(dataDir))) ? '/proc/self/cwd' : dataDir
@@ -85,7 +85,7 @@ export async function launchPostgres(options: LaunchOptions): Promise<RunningPos
     const outcome = await waitUntilReady(child, said, deadline)
     if (outcome === 'ready' && child.pid !== undefined) {
       const resources = cleanup.move()
-      return running(child, child.pid, port, superuserPassword, owner, resources)
+      return running(child, port, superuserPassword, stopWithParent(child.pid, owner, binaries.copy), resources)
     }
     const lastWords = said.last.join('\n')
     const portTaken = /could not bind|address already in use/i.test(lastWords) && options.port === undefined
@@ -190,13 +190,11 @@ async function waitUntilReady(child: ChildProcess, said: Said, deadline: number)
 
 function running(
   child: ChildProcess,
-  pid: number,
   port: number,
   password: string,
-  owner: Owner,
+  guard: ChildProcess,
   resources: AsyncDisposableStack,
 ): RunningPostgres {
-  const guard = stopWithParent(pid, owner)
   const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) => {
     child.once('close', (code, signal) => {
       guard.kill('SIGKILL')
@@ -214,7 +212,7 @@ function running(
   const stopOnce = () => (stopping ??= stop())
   return {
     port,
-    pid,
+    pid: child.pid ?? 0,
     url: (database = 'postgres') => `postgres://postgres:${encodeURIComponent(password)}@127.0.0.1:${port}/${database}`,
     exited,
     stop: stopOnce,
@@ -222,9 +220,13 @@ function running(
   }
 }
 
-/** A shell that waits for this process's end of a pipe to close, which happens however this process dies. */
-function stopWithParent(pid: number, owner: Owner): ChildProcess {
-  const guard = spawn('/bin/sh', ['-c', 'read -r _; kill -INT "$1"', 'sh', String(pid)], {
+/**
+ * A shell that waits for this process's end of a pipe to close, which happens however this process dies. Then it stops the
+ * server and removes the copied programs.
+ */
+function stopWithParent(pid: number, owner: Owner, copy: string | undefined): ChildProcess {
+  const script = 'read -r _; kill -INT "$1"; while kill -0 "$1"; do sleep 1; done; [ -z "$2" ] || rm -rf "$2"'
+  const guard = spawn('/bin/sh', ['-c', script, 'sh', String(pid), copy ?? ''], {
     ...owner,
     cwd: '/',
     detached: true,
