@@ -98,7 +98,7 @@ test('FETCH ENVELOPE, BODYSTRUCTURE, PREVIEW and the macros come from the index'
     S: Grüße aus München, soft break)
     S: 1 OK ...
     C: 2 FETCH 1 BODYSTRUCTURE
-    S: * 1 FETCH (BODYSTRUCTURE ((("text" "plain" ("charset" "iso-8859-1") NIL NIL "quoted-printable" 38 2 NIL NIL NIL NIL)("text" "html" ("charset" "utf-8") NIL NIL "7bit" 117 1 NIL NIL NIL NIL) "alternative" ("boundary" "inner one") NIL NIL NIL)("application" "pdf" NIL NIL NIL "base64" 12 NIL ("attachment" ("filename*" "utf-8''Rechnung%20f%C3%BCr-Bob.pdf")) NIL NIL)("message" "rfc822" NIL NIL NIL "7bit" ... (NIL "Inside" ((NIL NIL "carol" "example.net")) ... "<inside@example.net>") (("text" "plain" NIL NIL NIL "7bit" 5 1 NIL NIL NIL NIL)("text" "plain" NIL NIL NIL "7bit" 6 1 NIL NIL NIL NIL) "mixed" ("boundary" "deep") NIL NIL NIL) 13 NIL NIL NIL NIL) "mixed" ("boundary" "outer") NIL NIL NIL))
+    S: * 1 FETCH (BODYSTRUCTURE ((("text" "plain" ("charset" "iso-8859-1") NIL NIL "quoted-printable" 38 2 NIL NIL NIL NIL)("text" "html" ("charset" "utf-8") NIL NIL "7bit" 117 1 NIL NIL NIL NIL) "alternative" ("boundary" "inner one") NIL NIL NIL)("application" "pdf" NIL NIL NIL "base64" 12 NIL ("attachment" ("filename*" "utf-8''Rechnung%20f%C3%BCr-Bob.pdf")) NIL NIL)("message" "rfc822" NIL NIL NIL "7bit" ... (NIL "Inside" ((NIL NIL "carol" "example.net")) ... "<inside@example.net>") (("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 5 1 NIL NIL NIL NIL)("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 6 1 NIL NIL NIL NIL) "mixed" ("boundary" "deep") NIL NIL NIL) 13 NIL NIL NIL NIL) "mixed" ("boundary" "outer") NIL NIL NIL))
     S: 2 OK ...
     C: 3 FETCH 1 FAST
     S: * 1 FETCH (FLAGS () INTERNALDATE "23-Nov-2026 10:00:00 +0000" RFC822.SIZE ${nested.length})
@@ -272,6 +272,7 @@ test('SEARCH: keys, ESEARCH, saved results', async () => {
     ['LARGER 45', '1'],
     ['HEADER Subject ""', '1 2 3'],
     ['HEADER To BOB', '1'],
+    ['TO ""', '1'],
     ['2:*', '2 3'],
     ['UID 3,1', '1 3'],
     ['1:2 UNSEEN', '1'],

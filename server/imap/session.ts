@@ -144,6 +144,7 @@ export class ImapConnection implements Session {
       clearTimeout(loginDeadline)
       this.#stopExpecting()
       this.#unsubscribe?.()
+      await this.#flushed()
       this.#metrics.sessions.dec()
       this.#log.debug('session closed')
     }
@@ -166,6 +167,15 @@ export class ImapConnection implements Session {
     this.#socket.resume()
     const linger = setTimeout(() => this.#socket.destroy(), 2000)
     this.#socket.once('close', () => clearTimeout(linger))
+  }
+
+  /** What was said last has left this process, or never will. */
+  #flushed(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    if (this.#socket.writableFinished || this.#socket.destroyed) resolve()
+    this.#socket.once('finish', resolve)
+    this.#socket.once('close', resolve)
+    return promise
   }
 
   #limits() {

@@ -91,7 +91,7 @@ test('header fields: places, folding, spaces before the colon, lines that are no
     headerFields(raw, 0, raw.length).map((field) => [field.name, unfold(field.value), field.start, field.end]),
     [
       ['A', '1 folded', 0, 15],
-      ['B', '2\tmore', 28, 40],
+      ['B', '2 more', 28, 40],
       ['C', '', 40, 44],
     ],
   )

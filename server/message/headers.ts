@@ -97,9 +97,9 @@ export function eightBitText(latin1: string): string {
   return isUtf8(bytes) ? bytes.toString('utf8') : latin1
 }
 
-/** Undoes folding (RFC 5322 §2.2.3) and trims. */
+/** Undoes folding (RFC 5322 §2.2.3) and trims. A tab that began a continuation line is a space then, as readers show it. */
 export function unfold(value: string): string {
-  return (/[\r\n]/.test(value) ? value.replace(/\r\n|\r|\n/g, '') : value).trim()
+  return (/[\r\n]/.test(value) ? value.replace(/(?:\r\n|\r|\n)\t/g, ' ').replace(/[\r\n]+/g, '') : value).trim()
 }
 
 /** Value of the first field of that lower-case name, unfolded. */

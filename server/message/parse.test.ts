@@ -62,7 +62,10 @@ test('nested multiparts and an embedded message: numbers, offsets, decoding', ()
   assert.ok(raw.toString('latin1', embedded.bodyStart, embedded.bodyEnd).endsWith('--deep--'))
   assert.equal(hasAttachment, true)
   assert.equal(preview, 'Grüße aus München, soft break')
-  assert.equal(extractText(raw, structure, 1000), 'Grüße aus München, soft break\nfirst\nsecond')
+  assert.equal(
+    extractText(raw, structure, 1000),
+    'Grüße aus München, soft break\nfirst\nsecond\nRechnung für-Bob.pdf\nInside\ncarol@example.net',
+  )
   assert.equal(extractText(raw, structure, 5), 'Grüße')
 })
 

@@ -1,26 +1,47 @@
 /** Readable text of a message: for search, and the preview of a list. */
+import { addressText } from './addresses.ts'
 import { partTextPrefix } from './decode.ts'
+import { humanText } from './encoded-words.ts'
 import { htmlToText } from './html.ts'
-import type { MimePart } from './types.ts'
+import type { Envelope, MimePart } from './types.ts'
 
 /** RFC 8621 §4.1.4. */
 const PREVIEW_CHARACTERS = 256
 
 /**
- * Text of the message for search: its text parts (of an alternative: the plain one when there is one), embedded messages'
- * too, attachments' not.
+ * Text of the message for search: what a reader shows first (of an alternative the plain part, when there is one), then
+ * file names, the headers of embedded messages, and attached text.
  * @param maxChars at most about this many characters, and only so much is decoded
  */
 export function extractText(raw: Buffer, structure: MimePart, maxChars: number): string {
   const texts: string[] = []
   let left = maxChars
-  for (const part of textParts(structure)) {
-    if (left <= 0) break
-    const text = readableText(raw, part, left).slice(0, left)
-    texts.push(text)
+  const add = (text: string) => {
+    texts.push(text.slice(0, left))
     left -= text.length + 1
+    return left > 0
+  }
+  for (const part of textParts(structure)) if (!add(readableText(raw, part, left))) break
+  for (const found of left > 0 ? attachedTexts(structure, false) : []) {
+    if (!add(typeof found === 'string' ? found : readableText(raw, found, left))) break
   }
   return texts.join('\n').replaceAll('\0', ' ').normalize('NFC')
+}
+
+/** What `textParts` leaves out: names, headers of embedded messages, and the text parts of attachments. */
+function* attachedTexts(part: MimePart, insideAttachment: boolean): Generator<string | MimePart> {
+  const attached = insideAttachment || part.disposition === 'attachment'
+  if (part.name !== null) yield part.name
+  if (part.envelope) yield envelopeText(part.envelope)
+  if (attached && part.type === 'text' && isReadable(part)) yield part
+  for (const child of part.parts ?? []) yield* attachedTexts(child, attached)
+}
+
+function envelopeText({ subject, from, to, cc }: Envelope): string {
+  const addresses = [...from, ...to, ...cc].map(([name, mailbox, host]) =>
+    [name, host === null ? mailbox : addressText(mailbox ?? '', host)].filter((text) => text !== null).join(' '),
+  )
+  return [subject ?? '', ...addresses].map(humanText).join('\n')
 }
 
 /** The first characters of the first text part that has any, white space collapsed (RFC 8621 §4.1.4). */

@@ -104,15 +104,15 @@ class SearchParser {
         return name === 'KEYWORD' ? keyword : not(keyword)
       }
       case 'FROM':
-        return filter({ from: input.astring() })
+        return this.#field('from', (from) => ({ from }))
       case 'TO':
-        return filter({ to: input.astring() })
+        return this.#field('to', (to) => ({ to }))
       case 'CC':
-        return filter({ cc: input.astring() })
+        return this.#field('cc', (cc) => ({ cc }))
       case 'BCC':
-        return filter({ bcc: input.astring() })
+        return this.#field('bcc', (bcc) => ({ bcc }))
       case 'SUBJECT':
-        return filter({ subject: input.astring() })
+        return this.#field('subject', (subject) => ({ subject }))
       case 'BODY':
         return filter({ body: input.astring() })
       case 'TEXT':
@@ -163,6 +163,12 @@ class SearchParser {
         return filter({ threadId: input.atom() })
     }
     throw new BadCommand('Unknown search key')
+  }
+
+  /** The empty string is in every message that has the field, as with HEADER. */
+  #field(header: string, contains: (text: string) => EmailFilter): SearchKey {
+    const text = this.input.astring()
+    return { filter: text === '' ? { header, contains: '' } : contains(text) }
   }
 
   #ago(seconds: number): Date {

@@ -30,7 +30,7 @@ export function formatStructure(part: MimePart, extended: boolean, utf8: boolean
   const opaque = part.type === 'message' && isMessage(part) && !part.envelope
   const type = opaque ? '"application" "octet-stream"' : `${string(part.type, utf8)} ${string(part.subtype, utf8)}`
   let text =
-    `(${type} ${parameters(part.parameters, utf8)} ${nstring(part.contentId, utf8)}` +
+    `(${type} ${parameters(withCharset(part), utf8)} ${nstring(part.contentId, utf8)}` +
     ` ${nstring(part.description, utf8)} ${string(part.encoding, utf8)} ${size}`
   const embedded = part.parts?.[0]
   if (part.envelope && embedded) {
@@ -38,6 +38,11 @@ export function formatStructure(part: MimePart, extended: boolean, utf8: boolean
   } else if (part.type === 'text') text += ` ${part.lines}`
   if (extended) text += ` ${nstring(part.md5, utf8)}${extension(part, utf8)}`
   return `${text})`
+}
+
+/** Text is US-ASCII unless it says otherwise (RFC 2045 §5.2): told, as clients expect it. */
+function withCharset({ type, parameters }: MimePart): Record<string, string> {
+  return type === 'text' && parameters.charset === undefined ? { charset: 'us-ascii', ...parameters } : parameters
 }
 
 const isMessage = (part: MimePart) => part.subtype === 'rfc822' || part.subtype === 'global'
@@ -48,7 +53,7 @@ function multipart(part: MimePart, extended: boolean, utf8: boolean): string {
   const bodies =
     parts.length > 0
       ? parts.map((child) => formatStructure(child, extended, utf8)).join('')
-      : `("text" "plain" NIL NIL NIL "7bit" 0 0${extended ? ' NIL NIL NIL NIL' : ''})`
+      : `("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0${extended ? ' NIL NIL NIL NIL' : ''})`
   if (!extended) return `(${bodies} ${string(part.subtype, utf8)})`
   return `(${bodies} ${string(part.subtype, utf8)} ${parameters(part.parameters, utf8)}${extension(part, utf8)})`
 }
