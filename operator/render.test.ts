@@ -6,7 +6,7 @@ import { InvalidSpec } from './api/mail-server.ts'
 import type { KubeObject } from './kube/types.ts'
 import { renderObjects } from './render.ts'
 
-const sample = readFileSync(new URL('../crds/samples/mailserver.yaml', import.meta.url), 'utf8')
+const sample = readFileSync(new URL('../crds/samples/1-mailserver.yaml', import.meta.url), 'utf8')
 const options = { image: 'registry.example/mail:1', addresses: ['203.0.113.7'] }
 
 test('the sample becomes a YAML stream of its objects', () => {

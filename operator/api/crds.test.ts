@@ -66,7 +66,7 @@ for (const crd of customResourceDefinitions()) {
 }
 
 test('the samples are valid and mean what they say', () => {
-  const documents = ['mailserver.yaml', 'mailaccounts.yaml'].flatMap((name) =>
+  const documents = ['1-mailserver.yaml', '2-mailaccounts.yaml'].flatMap((name) =>
     parseAllDocuments(readFileSync(new URL(`samples/${name}`, directory), 'utf8')).map(
       (document) => document.toJS() as KubeObject,
     ),

@@ -89,7 +89,7 @@ after(async () => {
 
 /** The samples, with a resolver and MX port of ours, a smaller size limit, and a rule to be judged by. */
 async function yamlForThisTest(): Promise<string> {
-  const samples = ['mailserver.yaml', 'mailaccounts.yaml'].map((name) => join('crds', 'samples', name))
+  const samples = ['1-mailserver.yaml', '2-mailaccounts.yaml'].map((name) => join('crds', 'samples', name))
   const texts = await Promise.all(samples.map((path) => readFile(join(import.meta.dirname, '..', '..', path), 'utf8')))
   const documents = texts.flatMap((text) => parseAllDocuments(text).map((document) => document.toJS()))
   for (const object of documents) {
