@@ -32,13 +32,17 @@ export const watchedNamespaceRules: readonly PolicyRule[] = [
   { apiGroups: [''], resources: ['secrets', 'configmaps', 'services', 'serviceaccounts'], verbs: OWN },
   { apiGroups: ['apps'], resources: ['deployments'], verbs: OWN },
   { apiGroups: ['policy'], resources: ['poddisruptionbudgets'], verbs: OWN },
-  { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies'], verbs: OWN },
+  { apiGroups: ['networking.k8s.io'], resources: ['networkpolicies', 'ingresses'], verbs: OWN },
+  { apiGroups: ['autoscaling'], resources: ['horizontalpodautoscalers'], verbs: OWN },
   { apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'], verbs: WATCH },
   { apiGroups: ['events.k8s.io'], resources: ['events'], verbs: ['create', 'patch'] },
   // Kinds of others, used where they are installed.
-  { apiGroups: ['postgresql.cnpg.io'], resources: ['clusters'], verbs: OWN },
+  { apiGroups: ['postgresql.cnpg.io'], resources: ['clusters', 'scheduledbackups'], verbs: OWN },
+  { apiGroups: ['barmancloud.cnpg.io'], resources: ['objectstores'], verbs: OWN },
   { apiGroups: ['cert-manager.io'], resources: ['certificates'], verbs: OWN },
   { apiGroups: ['externaldns.k8s.io'], resources: ['dnsendpoints'], verbs: OWN },
+  { apiGroups: ['monitoring.coreos.com'], resources: ['podmonitors', 'prometheusrules'], verbs: OWN },
+  { apiGroups: ['gateway.networking.k8s.io'], resources: ['httproutes', 'tcproutes'], verbs: OWN },
 ]
 
 /** In the operator's own namespace: the Lease. */

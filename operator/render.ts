@@ -13,6 +13,7 @@ import type { KubeObject } from './kube/types.ts'
 import type { DesiredContext } from './mailserver/desired/context.ts'
 import { dkimSecretName } from './mailserver/desired/names.ts'
 import { desiredObjects } from './mailserver/desired/objects.ts'
+import { newestVersions } from './mailserver/kinds.ts'
 
 const USAGE = 'usage: npm run render -- -f FILE [--image IMAGE] [--address IP]\n'
 
@@ -57,7 +58,7 @@ function contextOf(server: KubeObject, { image, addresses }: RenderOptions): Des
       databaseUrl: '(from the database)',
       s3Endpoint: spec.storage.s3 ? (spec.storage.s3.endpoint ?? 'https://from-the-credentials-secret') : undefined,
       restartSecret: '',
-      served: { databases: true, certificates: true, dnsEndpoints: true },
+      served: newestVersions(),
     },
   }
 }

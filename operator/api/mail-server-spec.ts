@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { database } from './database.ts'
+import { gateway, ingress } from './exposure.ts'
 import {
   cel,
   domainName,
@@ -17,6 +18,7 @@ import {
   stringMap,
 } from './fields.ts'
 import { dns, outbound, service, tls } from './network.ts'
+import { autoscaling, monitoring } from './operations.ts'
 import { spam } from './spam.ts'
 import { storage } from './storage.ts'
 
@@ -123,6 +125,10 @@ export const mailServerSpec = z
     spam,
     outbound,
     service,
+    ingress,
+    gateway,
+    autoscaling,
+    monitoring,
     limits,
     networkPolicy: z
       .strictObject({ enabled: z.boolean().default(true) })

@@ -12,7 +12,7 @@ import { type KubeLogger, silentLogger } from '../kube/logger.ts'
 import type { KubeMetrics } from '../kube/metrics.ts'
 import { startReflector } from '../kube/reflector.ts'
 import { type KubeObject, keyText, type ObjectKey, type Reflector, type Resource } from '../kube/types.ts'
-import { BUILT_IN, idOf, OPTIONAL, type OptionalKind } from './kinds.ts'
+import { BUILT_IN, idOf, OPTIONAL, OPTIONAL_KINDS, type OptionalKind } from './kinds.ts'
 
 export interface CachesOptions {
   /** Empty: all namespaces. */
@@ -35,11 +35,13 @@ export interface Caches extends AsyncDisposable {
   /** Objects with the server's label, ours or not, by id ("Secret/stalwart-admin"). */
   childrenOf(key: ObjectKey): Map<string, KubeObject>
   /**
-   * The kind of somebody else as it is served now; undefined when it is not. Starts its watch the first time.
-   * @param options.wait until its objects are in the cache
+   * The kind of somebody else as it is served now; undefined when it is not. Starts its watch the first time, and waits
+   * for its objects.
    * @throws KubeError when they do not come, e.g. for want of a right
    */
-  optional(kind: OptionalKind, options: { wait: boolean }): Promise<Resource | undefined>
+  optional(kind: OptionalKind): Promise<Resource | undefined>
+  /** The same as far as it is known, without asking. */
+  known(kind: OptionalKind): Resource | undefined
   /** Where the controller's keys come from. */
   sources(): Source[]
   /** Longest silence of any watch, for health. */
@@ -99,6 +101,25 @@ export function startCaches(options: CachesOptions, deps: CachesDeps): Caches {
     return entry
   }
 
+  async function discover(kind: OptionalKind): Promise<Resource | undefined> {
+    const resource = await client.discover(OPTIONAL[kind].group, OPTIONAL[kind].kind)
+    const known = optional.get(kind)
+    if (known && known.resource.version !== resource?.version) await stopOptional(kind)
+    if (resource && !optional.has(kind)) startOptional(kind, resource)
+    return resource
+  }
+
+  /** For what nobody asks for any more and that is still there. */
+  async function discoverAll(): Promise<void> {
+    for (const kind of OPTIONAL_KINDS) {
+      if (stopped) return
+      await discover(kind).catch((error: unknown) => logger.debug({ err: error, kind }, 'discovery failed'))
+    }
+  }
+  let stopped = false
+  const discovering = setInterval(() => void discoverAll(), DISCOVERY_MS).unref()
+  const first = discoverAll()
+
   async function stopOptional(kind: OptionalKind): Promise<void> {
     const entry = optional.get(kind)
     optional.delete(kind)
@@ -115,16 +136,14 @@ export function startCaches(options: CachesOptions, deps: CachesDeps): Caches {
 
     childrenOf: (key) => new Map(byServer.get(keyText(key))),
 
-    async optional(kind, { wait }) {
-      const { group } = OPTIONAL[kind]
-      const resource = await client.discover(group, OPTIONAL[kind].kind)
-      const known = optional.get(kind)
-      if (known && known.resource.version !== resource?.version) await stopOptional(kind)
-      if (!resource) return undefined
-      const { reflectors } = optional.get(kind) ?? startOptional(kind, resource)
-      if (wait) await inTime(Promise.all(reflectors.map((reflector) => reflector.synced)), resource)
+    async optional(kind) {
+      const resource = await discover(kind)
+      const reflectors = optional.get(kind)?.reflectors ?? []
+      if (resource) await inTime(Promise.all(reflectors.map((reflector) => reflector.synced)), resource)
       return resource
     },
+
+    known: (kind) => optional.get(kind)?.resource,
 
     sources() {
       const own = servers.map((reflector) =>
@@ -139,6 +158,9 @@ export function startCaches(options: CachesOptions, deps: CachesDeps): Caches {
       Math.max(...[...servers, ...[...children.values()].flat()].map((reflector) => reflector.sinceLastContactMs())),
 
     async [Symbol.asyncDispose]() {
+      stopped = true
+      clearInterval(discovering)
+      await first
       const all = [...servers, ...[...children.values()].flat(), ...[...optional.values()].flatMap((e) => e.reflectors)]
       await Promise.all(all.map((reflector) => reflector.stop()))
     },
@@ -176,6 +198,8 @@ function withoutManagedFields<T extends KubeObject>(object: T): T {
 }
 
 const SYNC_MS = 10_000
+/** Between looks at which kinds of others are served, beside those that a spec asks for. */
+const DISCOVERY_MS = 600_000
 
 async function inTime(synced: Promise<unknown>, { plural, group }: Resource): Promise<void> {
   let timer: NodeJS.Timeout | undefined

@@ -84,6 +84,16 @@ test('the same facts a minute later leave an equal list: nothing is written', ()
   assert.deepEqual(judge(input({ statements, previous: first, now: new Date(+NOW + 60_000) })).conditions, first)
 })
 
+test('a condition about something that is no longer asked for goes', () => {
+  const backup: Statement = { type: 'BackupReady', status: 'False', reason: 'BackupFailed', message: 'Cluster db' }
+  const { conditions } = judge(input({ statements: [database, engine, backup] }))
+  assert.equal(shown(conditions)[0], 'Ready=True Running')
+  assert.equal(
+    judge(input({ previous: conditions })).conditions.some(({ type }) => type === 'BackupReady'),
+    false,
+  )
+})
+
 test('of several times to look again the earliest counts', () => {
   const statements = [
     waiting('StorageReady', 'SecretMissing', 's', { pollMs: 10_000 }),

@@ -8,7 +8,8 @@ import type { Condition } from '../kube/types.ts'
 import type { Statement } from './dependencies/statement.ts'
 
 /** What may be wrong without the server being unready. */
-const ADVISORY: readonly string[] = ['DNSReady']
+const ADVISORY: readonly string[] = ['DNSReady', 'BackupReady', 'RoutesReady', 'MonitoringReady']
+const SUMMARY: readonly string[] = ['Ready', 'Stalled', 'Reconciling']
 
 export interface Judgement {
   conditions: Condition[]
@@ -36,7 +37,9 @@ export interface JudgementInput {
 
 export function judge(input: JudgementInput): Judgement {
   const { generation, previous, statements, trouble, progress, paused, now } = input
-  let conditions: Condition[] = [...(previous ?? [])]
+  // What is no longer asked for has no condition; with a spec that cannot be read nothing new is known.
+  const current = (type: string) => SUMMARY.includes(type) || statements.some((statement) => statement.type === type)
+  let conditions = (previous ?? []).filter(({ type }) => statements.length === 0 || current(type))
   const set = (type: string, status: Condition['status'], reason: string, message: string) => {
     conditions = setCondition(conditions, { type, status, reason, message, observedGeneration: generation }, now)
   }
@@ -75,7 +78,7 @@ export function judge(input: JudgementInput): Judgement {
 
 /** Ready first, as people read it. */
 export function sortedConditions(conditions: Condition[]): Condition[] {
-  const rank = (type: string) => ['Ready', 'Stalled', 'Reconciling'].indexOf(type)
+  const rank = (type: string) => SUMMARY.indexOf(type)
   const weight = (type: string) => (rank(type) === -1 ? 9 : rank(type))
   return conditions.toSorted((a, b) => weight(a.type) - weight(b.type) || (a.type < b.type ? -1 : 1))
 }

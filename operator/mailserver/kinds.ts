@@ -1,9 +1,12 @@
 /** The kinds of a MailServer's objects: what is watched, applied and pruned, and what a cluster may lack. */
 
+import type { MailServerSpec } from '../api/mail-server-spec.ts'
 import {
   ConfigMap,
   Deployment,
   EndpointSlice,
+  HorizontalPodAutoscaler,
+  Ingress,
   NetworkPolicy,
   PodDisruptionBudget,
   Secret,
@@ -21,6 +24,8 @@ export const BUILT_IN: readonly Resource[] = [
   Deployment,
   PodDisruptionBudget,
   NetworkPolicy,
+  Ingress,
+  HorizontalPodAutoscaler,
   EndpointSlice,
 ]
 
@@ -32,8 +37,58 @@ export const OPTIONAL = {
   Cluster: { group: 'postgresql.cnpg.io', kind: 'Cluster', plural: 'clusters', product: 'CloudNativePG' },
   Certificate: { group: 'cert-manager.io', kind: 'Certificate', plural: 'certificates', product: 'cert-manager' },
   DNSEndpoint: { group: 'externaldns.k8s.io', kind: 'DNSEndpoint', plural: 'dnsendpoints', product: 'external-dns' },
+  ObjectStore: {
+    group: 'barmancloud.cnpg.io',
+    kind: 'ObjectStore',
+    plural: 'objectstores',
+    product: 'the Barman Cloud plugin',
+  },
+  ScheduledBackup: {
+    group: 'postgresql.cnpg.io',
+    kind: 'ScheduledBackup',
+    plural: 'scheduledbackups',
+    product: 'CloudNativePG',
+  },
+  PodMonitor: {
+    group: 'monitoring.coreos.com',
+    kind: 'PodMonitor',
+    plural: 'podmonitors',
+    product: 'the Prometheus operator',
+  },
+  PrometheusRule: {
+    group: 'monitoring.coreos.com',
+    kind: 'PrometheusRule',
+    plural: 'prometheusrules',
+    product: 'the Prometheus operator',
+  },
+  HTTPRoute: {
+    group: 'gateway.networking.k8s.io',
+    kind: 'HTTPRoute',
+    plural: 'httproutes',
+    product: 'the Gateway API',
+  },
+  TCPRoute: { group: 'gateway.networking.k8s.io', kind: 'TCPRoute', plural: 'tcproutes', product: 'the Gateway API' },
 } as const
 export type OptionalKind = keyof typeof OPTIONAL
+export const OPTIONAL_KINDS = Object.keys(OPTIONAL) as OptionalKind[]
+
+/** The kinds of others that a spec asks for. */
+export function wantedKinds(spec: MailServerSpec): Set<OptionalKind> {
+  const { cnpg } = spec.database
+  const { podMonitor, prometheusRule } = spec.monitoring
+  const wishes: Record<OptionalKind, boolean> = {
+    Cluster: cnpg !== undefined,
+    Certificate: spec.tls.issuerRef !== undefined,
+    DNSEndpoint: spec.dns.publish === 'ExternalDNS',
+    ObjectStore: cnpg?.backup !== undefined,
+    ScheduledBackup: cnpg?.backup !== undefined,
+    PodMonitor: podMonitor.enabled,
+    PrometheusRule: prometheusRule.enabled,
+    HTTPRoute: spec.gateway !== undefined,
+    TCPRoute: spec.gateway?.mail ?? false,
+  }
+  return new Set(OPTIONAL_KINDS.filter((kind) => wishes[kind]))
+}
 
 /** "Deployment/stalwart": names an object among those of one namespace. */
 export function idOf(object: Pick<KubeObject, 'kind' | 'metadata'>): string {
@@ -42,4 +97,13 @@ export function idOf(object: Pick<KubeObject, 'kind' | 'metadata'>): string {
 
 export function idFor(resource: Pick<Resource, 'kind'>, name: string): string {
   return `${resource.kind}/${name}`
+}
+
+/** Every kind in the version that we know best: for rendering without a cluster. */
+export function newestVersions(): Record<OptionalKind, Resource> {
+  const entries = OPTIONAL_KINDS.map((kind): [OptionalKind, Resource] => {
+    const { group, plural } = OPTIONAL[kind]
+    return [kind, { group, version: kind === 'DNSEndpoint' ? 'v1alpha1' : 'v1', kind, plural, namespaced: true }]
+  })
+  return Object.fromEntries(entries) as Record<OptionalKind, Resource>
 }

@@ -6,7 +6,7 @@ import { Secret } from '../kube/resources.ts'
 import type { KubeClient, KubeObject, ObjectKey, Resource } from '../kube/types.ts'
 import type { Caches } from './caches.ts'
 import { configName, databaseCredentialsName, databaseName, mailServiceName, tlsSecretName } from './desired/names.ts'
-import { idFor, type OptionalKind } from './kinds.ts'
+import { idFor, OPTIONAL_KINDS, type OptionalKind, wantedKinds } from './kinds.ts'
 
 /** A Secret that the spec names: its decoded text by key, or why it cannot be used. */
 export type SecretView = { name: string; found: false } | { name: string; found: true; text: Record<string, string> }
@@ -31,7 +31,7 @@ export interface Observed {
 
 export interface ObserveDeps {
   client: Pick<KubeClient, 'find'>
-  caches: Pick<Caches, 'childrenOf' | 'optional'>
+  caches: Pick<Caches, 'childrenOf' | 'optional' | 'known'>
 }
 
 /** @throws KubeError */
@@ -62,15 +62,11 @@ export async function observe(server: MailServer, spec: MailServerSpec, deps: Ob
 }
 
 async function servedKinds(spec: MailServerSpec, { caches }: ObserveDeps): Promise<Observed['served']> {
-  const wanted: Record<OptionalKind, boolean> = {
-    Cluster: spec.database.cnpg !== undefined,
-    Certificate: spec.tls.issuerRef !== undefined,
-    DNSEndpoint: spec.dns.publish === 'ExternalDNS',
-  }
   const served: Observed['served'] = {}
-  // Those that are not asked for too: what was made while they were has to be found, to be pruned.
-  for (const kind of Object.keys(wanted) as OptionalKind[]) {
-    const resource = await caches.optional(kind, { wait: wanted[kind] })
+  const wanted = wantedKinds(spec)
+  for (const kind of OPTIONAL_KINDS) {
+    // Those that are not asked for too, where they are known: what was made while they were has to be pruned.
+    const resource = wanted.has(kind) ? await caches.optional(kind) : caches.known(kind)
     if (resource) served[kind] = resource
   }
   return served

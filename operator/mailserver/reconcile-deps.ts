@@ -17,7 +17,7 @@ export interface DnsQuestion {
 
 export interface ReconcileDeps {
   client: KubeClient
-  caches: Pick<Caches, 'server' | 'childrenOf' | 'optional'>
+  caches: Pick<Caches, 'server' | 'childrenOf' | 'optional' | 'known'>
   buckets: Pick<BackgroundChecks<BucketWishes, BucketState>, 'latest' | 'forget'>
   dns: Pick<BackgroundChecks<DnsQuestion, VerifiedRecord[]>, 'latest' | 'forget'>
   emptyBucket: (wishes: BucketWishes, signal: AbortSignal) => Promise<void>

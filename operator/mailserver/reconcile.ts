@@ -15,6 +15,7 @@ import { certificateStatement } from './dependencies/certificate.ts'
 import { databaseStatement } from './dependencies/database.ts'
 import { dnsStatement, recordStates } from './dependencies/dns.ts'
 import { engineStatement, networkStatement, rolloutOf } from './dependencies/engine.ts'
+import { integrationStatements } from './dependencies/integrations.ts'
 import { ok, type Statement, waiting } from './dependencies/statement.ts'
 import { bucketWishes, storageStatement } from './dependencies/storage.ts'
 import type { DesiredContext } from './desired/context.ts'
@@ -88,6 +89,7 @@ export async function reconcileMailServer(
       engineStatement(observed, blocked, previous),
       networkStatement(spec, observed),
       dnsStatement(spec, observed, records),
+      ...integrationStatements(spec, observed),
     ],
     trouble: troubleOf(carried.refusals),
     progress:
@@ -124,7 +126,6 @@ function contextOf(
   material: Material,
   image: string,
 ): DesiredContext {
-  const { served } = observed
   return {
     ...named,
     facts: {
@@ -134,11 +135,7 @@ function contextOf(
       databaseUrl: databaseUrl(named.spec, observed),
       s3Endpoint: s3Endpoint(named.spec, observed),
       restartSecret: material.adminToken,
-      served: {
-        databases: served.Cluster !== undefined,
-        certificates: served.Certificate !== undefined,
-        dnsEndpoints: served.DNSEndpoint !== undefined,
-      },
+      served: observed.served,
     },
   }
 }

@@ -14,6 +14,7 @@ import { certificateStatement } from './certificate.ts'
 import { databaseStatement } from './database.ts'
 import { dnsStatement, recordStates } from './dns.ts'
 import { engineStatement, networkStatement } from './engine.ts'
+import { integrationStatements } from './integrations.ts'
 import type { Statement } from './statement.ts'
 import { storageStatement } from './storage.ts'
 
@@ -222,3 +223,42 @@ test('dns: a look that has not answered keeps what was known of the same record,
   assert.equal(recordStates([{ ...mx, value: '10 new.example.org.' }], undefined, before)[0]?.state, 'Unknown')
   assert.equal(recordStates([mx], [{ ...mx, state: 'Missing' }], before)[0]?.state, 'Missing')
 })
+
+const backup = { cnpg: { backup: { destinationPath: 's3://backups/', credentialsSecretRef: { name: 's3' } } } }
+const barman = { served: { ObjectStore: served('ObjectStore'), ScheduledBackup: served('ScheduledBackup') } }
+const archive = (status: string, type = 'ContinuousArchiving') => ({ type, status, message: 'why' })
+for (const [what, observed, want] of [
+  ['no plugin', seen(), 'False CRDMissing'],
+  ['nothing archived yet', seen([cluster({})], barman), 'False Waiting'],
+  ['archiving', seen([cluster({ conditions: [archive('True')] })], barman), 'True Archiving'],
+  ['an archive that fails', seen([cluster({ conditions: [archive('False')] })], barman), 'False ArchivingFails'],
+  [
+    'a backup that failed',
+    seen([cluster({ conditions: [archive('True'), archive('False', 'LastBackupSucceeded')] })], barman),
+    'False BackupFailed',
+  ],
+] as [string, Observed, string][]) {
+  test(`backup: ${what}`, () => {
+    const statements = integrationStatements(specOf({ database: backup }), observed)
+    assert.deepEqual(
+      statements.map((statement) => `${statement.type} ${said(statement)}`),
+      [`BackupReady ${want}`],
+    )
+  })
+}
+
+const route = (conditions: unknown[]) =>
+  object('HTTPRoute', 's-http', { status: { parents: conditions.length > 0 ? [{ conditions }] : [] } })
+for (const [what, objects, want] of [
+  ['nobody has looked at it', [route([])], 'False NotAccepted'],
+  ['refused', [route([{ type: 'Accepted', status: 'False', message: 'no listener' }])], 'False NotAccepted'],
+  ['accepted', [route([{ type: 'Accepted', status: 'True' }])], 'True Accepted'],
+] as const) {
+  test(`route: ${what}`, () => {
+    const observed = seen([...objects], { served: { HTTPRoute: served('HTTPRoute') } })
+    assert.deepEqual(integrationStatements(specOf({ gateway: { name: 'public' } }), observed).map(said), [want])
+  })
+}
+
+test('integrations that nobody asks for are not mentioned', () =>
+  assert.deepEqual(integrationStatements(specOf(), seen()), []))

@@ -10,6 +10,9 @@ export type DependencyType =
   | 'DNSReady'
   | 'EngineAvailable'
   | 'NetworkReady'
+  | 'BackupReady'
+  | 'RoutesReady'
+  | 'MonitoringReady'
 
 export interface Statement {
   type: DependencyType

@@ -3,7 +3,7 @@
 import { SERVER_LABEL } from '../../api/group.ts'
 import type { MailServerSpec } from '../../api/mail-server-spec.ts'
 import type { KubeObject } from '../../kube/types.ts'
-import { type DesiredContext, objectOf } from './context.ts'
+import { type DesiredContext, optionalObject } from './context.ts'
 import { certificateName, httpServiceName, mailServiceName, tlsSecretName } from './names.ts'
 
 /** Names in public DNS, which an issuer can verify. */
@@ -29,10 +29,10 @@ export function allNames(context: Pick<DesiredContext, 'server' | 'spec'>, addre
 
 /** None without an issuer, and while cert-manager is not installed. */
 export function certificate(context: DesiredContext): KubeObject | undefined {
-  const { server, spec, facts } = context
+  const { server, spec } = context
   const { issuerRef } = spec.tls
-  if (!issuerRef || !facts.served.certificates) return undefined
-  return objectOf(context, 'cert-manager.io/v1', 'Certificate', certificateName(server.name), {
+  if (!issuerRef) return undefined
+  return optionalObject(context, 'Certificate', certificateName(server.name), {
     spec: {
       secretName: tlsSecretName(server.name),
       dnsNames: publicNames(spec),

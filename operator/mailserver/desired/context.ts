@@ -2,7 +2,9 @@
 
 import { API_VERSION, MailServerResource } from '../../api/group.ts'
 import type { DkimAlgorithm, MailServerSpec } from '../../api/mail-server-spec.ts'
-import type { KubeObject, OwnerReference } from '../../kube/types.ts'
+import { apiVersionOf } from '../../kube/resources.ts'
+import type { KubeObject, OwnerReference, Resource } from '../../kube/types.ts'
+import type { OptionalKind } from '../kinds.ts'
 import { labelsOf } from './names.ts'
 
 /** A DKIM key that exists in a Secret. */
@@ -29,7 +31,7 @@ export interface Facts {
   /** Keys the hash of what needs a restart, so that an annotation tells nothing about a password. */
   restartSecret: string
   /** Kinds of others that the API serves; objects of the rest are not desired. */
-  served: { certificates: boolean; databases: boolean; dnsEndpoints: boolean }
+  served: Partial<Record<OptionalKind, Resource>>
 }
 
 export interface DesiredContext {
@@ -42,6 +44,8 @@ export interface ObjectOptions {
   /** app.kubernetes.io/name; default mail-engine. */
   component?: string
   annotations?: Record<string, string>
+  /** Besides those of the contract. */
+  labels?: Record<string, string> | undefined
   /** False for data that outlives the MailServer. Default true. */
   owned?: boolean
 }
@@ -56,19 +60,31 @@ export function objectOf(
   options: ObjectOptions = {},
 ): KubeObject {
   const { server } = context
-  const { component, annotations, owned = true } = options
+  const { component, annotations, labels, owned = true } = options
   return {
     apiVersion,
     kind,
     metadata: {
       name,
       namespace: server.namespace,
-      labels: labelsOf(server.name, component),
+      labels: { ...labels, ...labelsOf(server.name, component) },
       ...(annotations && Object.keys(annotations).length > 0 ? { annotations } : {}),
       ...(owned ? { ownerReferences: [ownerReference(server)] } : {}),
     },
     ...content,
   }
+}
+
+/** An object of a kind of others, in the version that is served; undefined where it is not. */
+export function optionalObject(
+  context: DesiredContext,
+  kind: OptionalKind,
+  name: string,
+  content: Record<string, unknown>,
+  options: ObjectOptions = {},
+): KubeObject | undefined {
+  const resource = context.facts.served[kind]
+  return resource && objectOf(context, apiVersionOf(resource), kind, name, content, options)
 }
 
 export function ownerReference(server: DesiredContext['server']): OwnerReference {

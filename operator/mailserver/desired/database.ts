@@ -2,22 +2,23 @@
 
 import { SERVER_LABEL } from '../../api/group.ts'
 import type { KubeObject } from '../../kube/types.ts'
-import { type DesiredContext, objectOf, ownsData } from './context.ts'
+import { type DesiredContext, optionalObject, ownsData } from './context.ts'
 import { databaseName } from './names.ts'
+
+const BARMAN = 'barman-cloud.cloudnative-pg.io'
 
 /** None for an external database, and while CloudNativePG is not installed. */
 export function databaseCluster(context: DesiredContext): KubeObject | undefined {
-  const { server, spec, facts } = context
+  const { server, spec } = context
   const { cnpg } = spec.database
-  if (!cnpg || !facts.served.databases) return undefined
+  if (!cnpg) return undefined
   const postgresql = {
     ...(cnpg.parameters ? { parameters: cnpg.parameters } : {}),
     ...(cnpg.synchronousReplicas > 0 ? { synchronous: { method: 'any', number: cnpg.synchronousReplicas } } : {}),
   }
   const { antiAffinity } = cnpg
-  return objectOf(
+  return optionalObject(
     context,
-    'postgresql.cnpg.io/v1',
     'Cluster',
     databaseName(server.name),
     {
@@ -30,6 +31,18 @@ export function databaseCluster(context: DesiredContext): KubeObject | undefined
         storage: volume(cnpg.storage),
         ...(cnpg.walStorage ? { walStorage: volume(cnpg.walStorage) } : {}),
         ...(Object.keys(postgresql).length > 0 ? { postgresql } : {}),
+        // At creation already: adding the plugin later restarts every instance.
+        ...(cnpg.backup
+          ? {
+              plugins: [
+                {
+                  name: BARMAN,
+                  isWALArchiver: true,
+                  parameters: { barmanObjectName: databaseName(server.name) },
+                },
+              ],
+            }
+          : {}),
         ...(cnpg.resources ? { resources: cnpg.resources } : {}),
         ...(antiAffinity
           ? {
@@ -50,3 +63,52 @@ const volume = ({ size, storageClass }: { size: string | number; storageClass?: 
   size: String(size),
   ...(storageClass ? { storageClass } : {}),
 })
+
+/** Where base backups and the write-ahead log go, for the Barman Cloud plugin. */
+export function backupStore(context: DesiredContext): KubeObject | undefined {
+  const { server, spec } = context
+  const backup = spec.database.cnpg?.backup
+  if (!backup) return undefined
+  const key = (name: string) => ({ name: backup.credentialsSecretRef.name, key: name })
+  return optionalObject(
+    context,
+    'ObjectStore',
+    databaseName(server.name),
+    {
+      spec: {
+        retentionPolicy: backup.retention,
+        configuration: {
+          destinationPath: backup.destinationPath,
+          ...(backup.endpoint ? { endpointURL: backup.endpoint } : {}),
+          s3Credentials: { accessKeyId: key('accessKey'), secretAccessKey: key('secretKey') },
+          wal: { compression: 'gzip' },
+        },
+      },
+    },
+    // What tells where the backups are outlives the MailServer as they do.
+    { component: 'mail-database', owned: ownsData(spec) },
+  )
+}
+
+export function scheduledBackup(context: DesiredContext): KubeObject | undefined {
+  const { server, spec } = context
+  const backup = spec.database.cnpg?.backup
+  if (!backup) return undefined
+  const name = databaseName(server.name)
+  return optionalObject(
+    context,
+    'ScheduledBackup',
+    name,
+    {
+      spec: {
+        schedule: backup.schedule,
+        cluster: { name },
+        method: 'plugin', // the CRD's default is the deprecated barmanObjectStore
+        pluginConfiguration: { name: BARMAN },
+        backupOwnerReference: 'self',
+        immediate: true,
+      },
+    },
+    { component: 'mail-database', owned: ownsData(spec) },
+  )
+}

@@ -3,7 +3,7 @@
 import type { MailServerSpec } from '../../api/mail-server-spec.ts'
 import { type DnsRecord, dnsRecords } from '../../dns/records.ts'
 import type { KubeObject } from '../../kube/types.ts'
-import { type DesiredContext, type Facts, objectOf } from './context.ts'
+import { type DesiredContext, type Facts, optionalObject } from './context.ts'
 
 /** The records of a server, as status lists them and DNS should have them. */
 export function recordsOf(spec: MailServerSpec, facts: Pick<Facts, 'addresses' | 'dkimKeys'>): DnsRecord[] {
@@ -21,7 +21,7 @@ export function recordsOf(spec: MailServerSpec, facts: Pick<Facts, 'addresses' |
 /** None unless wished for and served. Reverse DNS belongs to whoever owns the addresses. */
 export function dnsEndpoint(context: DesiredContext): KubeObject | undefined {
   const { server, spec, facts } = context
-  if (spec.dns.publish !== 'ExternalDNS' || !facts.served.dnsEndpoints) return undefined
+  if (spec.dns.publish !== 'ExternalDNS') return undefined
   const sets = new Map<string, { dnsName: string; recordType: string; targets: string[]; recordTTL: number }>()
   for (const record of recordsOf(spec, facts)) {
     if (record.type === 'PTR') continue
@@ -35,7 +35,7 @@ export function dnsEndpoint(context: DesiredContext): KubeObject | undefined {
     set.targets.push(target(record))
     sets.set(id, set)
   }
-  return objectOf(context, 'externaldns.k8s.io/v1alpha1', 'DNSEndpoint', server.name, {
+  return optionalObject(context, 'DNSEndpoint', server.name, {
     spec: { endpoints: [...sets.values()] },
   })
 }

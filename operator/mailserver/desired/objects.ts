@@ -1,12 +1,15 @@
 /** Every object of a MailServer, in the order in which they are applied: what is mounted comes before the Pods. */
 
 import type { KubeObject } from '../../kube/types.ts'
+import { autoscaler } from './autoscaler.ts'
 import { certificate } from './certificate.ts'
 import type { DesiredContext } from './context.ts'
-import { databaseCluster } from './database.ts'
+import { backupStore, databaseCluster, scheduledBackup } from './database.ts'
 import { deployment } from './deployment.ts'
 import { dnsEndpoint } from './dns-endpoint.ts'
 import { engineConfigMap } from './engine-config.ts'
+import { httpRoute, ingress, tcpRoutes } from './exposure.ts'
+import { podMonitors, prometheusRule } from './monitoring.ts'
 import { networkPolicy, podDisruptionBudget, serviceAccount } from './pod-guards.ts'
 import { adminSecret, authoritySecret, databaseCredentials, dkimFilesSecret, dkimSecret, tlsSecret } from './secrets.ts'
 import { httpService, mailService } from './services.ts'
@@ -14,7 +17,9 @@ import { httpService, mailService } from './services.ts'
 export function desiredObjects(context: DesiredContext): KubeObject[] {
   const ownTls = issuesItself(context)
   const objects = [
+    backupStore(context),
     databaseCluster(context),
+    scheduledBackup(context),
     serviceAccount(context),
     adminSecret(context),
     ...(ownTls ? [authoritySecret(context), tlsSecret(context)] : [certificate(context)]),
@@ -26,8 +31,14 @@ export function desiredObjects(context: DesiredContext): KubeObject[] {
     httpService(context),
     networkPolicy(context),
     podDisruptionBudget(context),
+    ingress(context),
+    httpRoute(context),
+    ...tcpRoutes(context),
     dnsEndpoint(context),
+    ...podMonitors(context),
+    prometheusRule(context),
     deployment(context),
+    autoscaler(context),
   ]
   return objects.filter((object) => object !== undefined)
 }

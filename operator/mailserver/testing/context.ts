@@ -4,6 +4,7 @@ import { parseMailServerSpec } from '../../api/mail-server.ts'
 import type { MailServerSpecInput } from '../../api/mail-server-spec.ts'
 import type { DesiredContext, Facts } from '../desired/context.ts'
 import { dkimSecretName } from '../desired/names.ts'
+import { newestVersions } from '../kinds.ts'
 
 export const MINIMAL: MailServerSpecInput = { hostname: 'mail.example.org', domains: [{ name: 'example.org' }] }
 
@@ -26,7 +27,7 @@ export function contextOf(spec: Partial<MailServerSpecInput> = {}, facts: Partia
       databaseUrl: 'postgresql://app:secret@stalwart-db-rw.communication:5432/app',
       s3Endpoint: 'https://minio.example',
       restartSecret: 'token',
-      served: { databases: true, certificates: true, dnsEndpoints: true },
+      served: newestVersions(),
       ...facts,
     },
   }
@@ -55,6 +56,11 @@ export const EVERYTHING: Partial<MailServerSpecInput> = {
       parameters: { shared_buffers: '512MB' },
       resources: { requests: { cpu: 1, memory: '2Gi' } },
       synchronousReplicas: 1,
+      backup: {
+        destinationPath: 's3://backups/stalwart/',
+        endpoint: 'https://s3.example',
+        credentialsSecretRef: { name: 's3' },
+      },
       antiAffinity: { type: 'required', topologyKey: 'topology.kubernetes.io/zone' },
     },
   },
@@ -87,6 +93,10 @@ export const EVERYTHING: Partial<MailServerSpecInput> = {
     ipFamilyPolicy: 'PreferDualStack',
     proxyProtocol: { trustedNetworks: ['192.0.2.0/24'] },
   },
+  ingress: { className: 'nginx', annotations: { 'example.org/a': 'b' } },
+  gateway: { name: 'public', namespace: 'gateways', httpSection: 'https', mail: true },
+  autoscaling: { maxReplicas: 6 },
+  monitoring: { podMonitor: { enabled: true, labels: { release: 'prometheus' } }, prometheusRule: { enabled: true } },
   limits: { messageBytes: 10_485_760, databaseConnections: 20 },
   logLevel: 'debug',
 }

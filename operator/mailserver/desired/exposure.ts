@@ -1,0 +1,63 @@
+/** Ways in besides the Services: Ingress, HTTPRoute, TCPRoutes. */
+
+import { Ingress } from '../../kube/resources.ts'
+import type { KubeObject } from '../../kube/types.ts'
+import { publicNames } from './certificate.ts'
+import { type DesiredContext, objectOf, optionalObject } from './context.ts'
+import { ENGINE_PORTS } from './deployment.ts'
+import { httpServiceName, mailServiceName, tlsSecretName } from './names.ts'
+
+/** Every HTTP name with the server's own certificate; the path to the engine is plain, inside the cluster. */
+export function ingress(context: DesiredContext): KubeObject | undefined {
+  const { server, spec } = context
+  if (!spec.ingress) return undefined
+  const hosts = publicNames(spec)
+  const backend = { service: { name: httpServiceName(server.name), port: { name: 'http' } } }
+  return objectOf(
+    context,
+    'networking.k8s.io/v1',
+    Ingress.kind,
+    httpServiceName(server.name),
+    {
+      spec: {
+        ...(spec.ingress.className ? { ingressClassName: spec.ingress.className } : {}),
+        tls: [{ hosts, secretName: spec.tls.secretName ?? tlsSecretName(server.name) }],
+        rules: hosts.map((host) => ({ host, http: { paths: [{ path: '/', pathType: 'Prefix', backend }] } })),
+      },
+    },
+    { annotations: spec.ingress.annotations ?? {} },
+  )
+}
+
+export function httpRoute(context: DesiredContext): KubeObject | undefined {
+  const { server, spec } = context
+  if (!spec.gateway) return undefined
+  return optionalObject(context, 'HTTPRoute', httpServiceName(server.name), {
+    spec: {
+      parentRefs: [parentRef(context, spec.gateway.httpSection)],
+      hostnames: publicNames(spec).slice(0, 16), // the API's limit
+      rules: [{ backendRefs: [{ name: httpServiceName(server.name), port: ENGINE_PORTS.jmap }] }],
+    },
+  })
+}
+
+/** One per port: a TCPRoute has one rule, and so one backend port. */
+export function tcpRoutes(context: DesiredContext): KubeObject[] {
+  const { server, spec } = context
+  if (!spec.gateway?.mail) return []
+  const { jmap: _, ...mail } = ENGINE_PORTS
+  return Object.entries(mail).flatMap(([section, port]) => {
+    const route = optionalObject(context, 'TCPRoute', `${server.name}-${section}`, {
+      spec: {
+        parentRefs: [parentRef(context, section)],
+        rules: [{ backendRefs: [{ name: mailServiceName(server.name), port }] }],
+      },
+    })
+    return route ? [route] : []
+  })
+}
+
+function parentRef({ spec }: DesiredContext, sectionName: string | undefined): Record<string, string> {
+  const { name = '', namespace } = spec.gateway ?? {}
+  return { name, ...(namespace ? { namespace } : {}), ...(sectionName ? { sectionName } : {}) }
+}
