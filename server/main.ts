@@ -13,7 +13,7 @@ import { startingRoute } from './process/health.ts'
 import { type Host, startHost } from './process/host.ts'
 import { keepTrying } from './process/keep-trying.ts'
 import { watchConfig } from './process/live-config.ts'
-import { createLogger } from './process/logger.ts'
+import { createLogger, logWarnings } from './process/logger.ts'
 import { runPrimary } from './process/primary.ts'
 import { listenForStop, type StopSignal } from './process/stop-signal.ts'
 
@@ -34,6 +34,7 @@ async function main(env: NodeJS.ProcessEnv): Promise<number> {
     pod: environment.podName,
     ...(isPrimary || cluster.isWorker ? { worker: number } : {}),
   })
+  logWarnings(log)
   const stop = listenForStop(log)
   return isPrimary ? keepWorkers(environment, log, stop) : serve(environment, log, stop)
 }

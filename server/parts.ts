@@ -43,7 +43,7 @@ export async function startParts(host: Host, { log, signal }: { log: Logger; sig
   const config = host.config.view
   const component = (name: string) => log.child({ component: name })
   const until = waitingFor({ readiness, log, signal })
-  await until('configuration', async () => void config.hostname)
+  await until('config', async () => void config.hostname)
 
   const db = await until('database', () =>
     openDatabase({

@@ -294,6 +294,41 @@ test('Email/set create writes the message that was described, and Email/changes 
   assert.equal(changes.newState, response.newState)
 })
 
+test('Email/set create with bodyStructure: any tree, with parts of other messages (RFC 8621 §4.6)', async () => {
+  const { blobId } = await jmap.deliver('Subject: forwarded\n\ninner\n')
+  const response = await set({
+    create: {
+      d: {
+        mailboxIds: { [await jmap.mailbox('drafts')]: true },
+        subject: 'Fwd',
+        bodyStructure: {
+          type: 'multipart/mixed',
+          subParts: [
+            { partId: 'a', type: 'text/plain', 'header:X-Part:asText': 'first' },
+            { blobId: `B${blobId}`, type: 'message/rfc822', name: 'mail.eml', disposition: 'attachment' },
+          ],
+        },
+        bodyValues: { a: { value: 'see below' } },
+      },
+    },
+  })
+  const email = await get(String(createdOf(response, 'd').id), {
+    properties: ['bodyStructure'],
+    bodyProperties: ['type', 'name', 'size', 'header:X-Part:asText', 'blobId'],
+  })
+  const { type, subParts } = email.bodyStructure as { type: string; subParts: Objects }
+  assert.equal(type, 'multipart/mixed')
+  assert.deepEqual(
+    subParts.map((part) => [part.type, part.name, part.size, part['header:X-Part:asText']]),
+    [
+      ['text/plain', null, 9, 'first'],
+      ['message/rfc822', 'mail.eml', 29, null],
+    ],
+  )
+  const { parsed } = await jmap.call('Email/parse', { blobIds: [subParts[1]?.blobId], properties: ['subject'] })
+  assert.deepEqual(Object.values(parsed as object), [{ subject: 'forwarded' }])
+})
+
 for (const [given, object, error] of [
   ['no mailbox', { mailboxIds: {} }, { type: 'invalidProperties', properties: ['mailboxIds'] }],
   [
@@ -414,4 +449,10 @@ test('queryChanges is not calculated, as the query says', async () => {
   const { queryState, canCalculateChanges } = await jmap.call('Email/query', { limit: 1 })
   assert.equal(canCalculateChanges, false)
   assert.equal((await jmap.call('Email/queryChanges', { sinceQueryState: queryState })).type, 'cannotCalculateChanges')
+})
+
+test('what clients send beside the RFC in a comparator, and null in a filter, changes nothing', async () => {
+  const sort = [{ property: 'receivedAt', isAscending: false, anchorOffset: 0, position: 0 }]
+  const { ids, type } = await jmap.call('Email/query', { filter: { text: 'submarine', from: null }, sort })
+  assert.equal((ids as string[] | undefined)?.length, 1, String(type))
 })

@@ -4,7 +4,14 @@ import { after, test } from 'node:test'
 import { startJmap, USING } from './testing/jmap.ts'
 
 const jmap = await startJmap({
-  config: { limits: { jmapRequestBytes: 20_000, jmapUploadBytes: 1000, jmapCallsPerRequest: 4 } },
+  config: {
+    limits: {
+      jmapRequestBytes: 20_000,
+      jmapUploadBytes: 1000,
+      jmapCallsPerRequest: 4,
+      authFailuresPerAddressPerHour: 3,
+    },
+  },
 })
 after(() => jmap[Symbol.asyncDispose]())
 
@@ -134,4 +141,19 @@ test('who comes back with an old state is told at once', async () => {
   const headers = { 'Last-Event-ID': '0' }
   const response = await jmap.request('/jmap/eventsource/?types=*&closeafter=state&ping=0', { headers })
   assert.match(await response.text(), /"EmailDelivery":"\d+"/)
+})
+
+test('an address that fails too often is turned away, whatever it says then', async () => {
+  const headers = { Authorization: jmap.authorization('alice@example.org', 'guess') }
+  for (const status of [401, 401, 429]) assert.equal((await jmap.request('/jmap/session', { headers })).status, status)
+  const response = await jmap.request('/jmap/session')
+  assert.equal(response.status, 429)
+  assert.ok(response.headers.get('Retry-After'))
+})
+
+test('while shutting down: streams end, requests are told to go elsewhere', async () => {
+  jmap.drain()
+  const response = await jmap.request('/jmap/session')
+  assert.equal(response.status, 503)
+  assert.equal(response.headers.get('Connection'), 'close')
 })

@@ -59,9 +59,6 @@ export async function startHost(
   )
 
   const readiness = createReadiness()
-  readiness.set('config', () => {
-    if (!config.current()) throw new Error(config.problem())
-  })
   readiness.set('tls', () => {
     if (!certificate.current()) throw new Error(certificate.problem())
   })

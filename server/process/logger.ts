@@ -16,3 +16,9 @@ export function createLogger(options: { level: string; pod: string; worker?: num
     },
   })
 }
+
+/** Node's own warnings as log lines: they would be the only lines that are not JSON. */
+export function logWarnings(log: Logger): void {
+  process.removeAllListeners('warning')
+  process.on('warning', (warning) => log.warn({ err: warning }, 'warning of the runtime'))
+}

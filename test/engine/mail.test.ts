@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { startEngine } from '../engine.ts'
-import { connectImap, jmapCall, sendMail, subjectsByImap, subjectsByJmap, submitMail } from './clients.ts'
+import {
+  authorization,
+  connectImap,
+  jmapCall,
+  sendMail,
+  subjectsByImap,
+  subjectsByJmap,
+  submitMail,
+} from './clients.ts'
 
 const engine = await startEngine({ workers: 2 })
 after(() => engine[Symbol.asyncDispose]())
@@ -52,6 +60,16 @@ test('unknown recipients get 550 5.1.1; strangers cannot relay', async () => {
   const from = 'x@example.net'
   assert.match((await refusal(sendMail(engine, { from, to: 'nobody@example.org', raw }))) ?? '', /^550 5\.1\.1/)
   assert.match((await refusal(sendMail(engine, { from, to: 'y@elsewhere.example', raw }))) ?? '', /^55\d 5\.7\.1/)
+})
+
+test('a change is told on the event streams of every process', async () => {
+  const headers = { Authorization: authorization('bob@example.org') }
+  const path = '/jmap/eventsource/?types=Email&closeafter=state&ping=0'
+  // Each stream holds a connection of its own, and connections go round the workers.
+  const streams = await Promise.all([1, 2, 3].map(() => fetch(`${engine.http}${path}`, { headers })))
+  await sendMail(engine, { from: 'x@example.net', to: 'bob@example.org', raw: 'Subject: push\r\n\r\n' })
+  const events = await Promise.all(streams.map((stream) => stream.text()))
+  for (const event of events) assert.match(event, /^event: state\nid: \d+\ndata: \{"@type":"StateChange"/)
 })
 
 test('metrics are those of all workers together', async () => {

@@ -57,8 +57,14 @@ function convert(filter: unknown, at: { depth: number; budget: { left: number } 
     if (name === 'AND') return { and: converted }
     return name === 'OR' ? { or: converted } : { not: { or: converted } } // NOT: none of them (RFC 8620 §5.5)
   }
-  const parts = conditionParts(checked(condition, filter))
+  const parts = conditionParts(checked(condition, withoutNulls(filter)))
   return parts.length === 1 && parts[0] ? parts[0] : parts.length === 0 ? { all: true } : { and: parts }
+}
+
+/** null stands for a property that is not given, as some clients write it. */
+function withoutNulls(filter: unknown): unknown {
+  if (typeof filter !== 'object' || filter === null) return filter
+  return Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== null))
 }
 
 function conditionParts(given: z.output<typeof condition>): EmailFilter[] {
@@ -94,11 +100,12 @@ export function phrases(query: string): string[] {
     .slice(0, 50)
 }
 
-const comparator = z.strictObject({
+/** Clients send more than the RFC's properties with it; what is not known changes nothing. */
+const comparator = z.looseObject({
   property: z.string(),
   isAscending: z.boolean().default(true),
-  collation: z.string().optional(),
-  keyword: keyword.optional(),
+  collation: z.string().nullish(),
+  keyword: keyword.nullish(),
 })
 
 const SORTABLE: ReadonlySet<string> = new Set<EmailSort['property']>([
@@ -121,15 +128,15 @@ export function emailSort(sort: readonly unknown[] | null | undefined): EmailSor
   if (sort.length > 10) throw new MethodError('unsupportedSort', 'at most 10 comparators')
   return sort.map((given) => {
     const { property, isAscending, collation, keyword: name } = checked(comparator, given)
-    if (!SORTABLE.has(property) || collation !== undefined)
+    if (!SORTABLE.has(property) || collation != null)
       throw new MethodError('unsupportedSort', `cannot sort by ${property.slice(0, 100)}`)
-    if (property.endsWith('Keyword') !== (name !== undefined)) {
+    if (property.endsWith('Keyword') !== (name != null)) {
       throw new MethodError('invalidArguments', 'sort: keyword belongs to the properties that end in Keyword')
     }
     return {
       property: property as EmailSort['property'],
       ascending: isAscending,
-      ...(name === undefined ? {} : { keyword: name }),
+      ...(name == null ? {} : { keyword: name }),
     }
   })
 }

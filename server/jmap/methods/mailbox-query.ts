@@ -14,7 +14,7 @@ const condition = z.strictObject({
   isSubscribed: z.boolean().optional(),
 })
 const operator = z.strictObject({ operator: z.enum(['AND', 'OR', 'NOT']), conditions: z.array(z.unknown()).max(100) })
-const comparator = z.strictObject({
+const comparator = z.looseObject({
   property: z.string(),
   isAscending: z.boolean().default(true),
   collation: z.string().optional(),
