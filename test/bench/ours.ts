@@ -2,7 +2,6 @@
  * Our side of a measurement: the engine's own program on a durable Postgres (fsync on, as the peer), filters off, until
  * SIGTERM. Writes the same endpoints file as the peer. Usage: node test/bench/ours.ts --out FILE [--accounts 50] [--workers 2]
  */
-import 'reflect-metadata'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -10,9 +9,9 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import * as x509 from '@peculiar/x509'
 import { pino } from 'pino'
 import { launchPostgres } from '../../operator/local/postgres/launch.ts'
+import { selfSigned } from '../certificate.ts'
 import { enterCgroup, makeAccountingCgroup, removeCgroup } from './accounting.ts'
 import type { BenchEndpoints } from './endpoints.ts'
 
@@ -44,9 +43,9 @@ const ports = await freePorts(5)
 const [smtp = 0, smtps = 0, submission = 0, imaps = 0, jmap = 0] = ports
 const root = join(base, 'root')
 for (const directory of ['config', 'tls', 'admin']) mkdirSync(join(root, directory), { recursive: true })
-const certificate = await selfSigned()
-writeFileSync(join(root, 'tls/tls.crt'), certificate.certificate)
-writeFileSync(join(root, 'tls/tls.key'), certificate.privateKey, { mode: 0o600 })
+const certificate = await selfSigned([`mx.${DOMAIN}`, 'localhost'])
+writeFileSync(join(root, 'tls/tls.crt'), certificate.cert)
+writeFileSync(join(root, 'tls/tls.key'), certificate.key, { mode: 0o600 })
 writeFileSync(join(root, 'admin/token'), 'bench', { mode: 0o600 })
 writeFileSync(
   join(root, 'config/config.json'),
@@ -129,24 +128,4 @@ async function freePorts(count: number): Promise<number[]> {
     server.close()
     return typeof address === 'object' && address ? address.port : 0
   })
-}
-
-async function selfSigned(): Promise<{ certificate: string; privateKey: string }> {
-  const keys = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify'])
-  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: `CN=mx.${DOMAIN}`,
-    keys,
-    notAfter: new Date(Date.now() + 30 * 86_400_000),
-    extensions: [
-      new x509.SubjectAlternativeNameExtension([
-        { type: 'dns', value: 'localhost' },
-        { type: 'ip', value: '127.0.0.1' },
-      ]),
-    ],
-  })
-  const pkcs8 = Buffer.from(await crypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64')
-  return {
-    certificate: certificate.toString('pem'),
-    privateKey: `-----BEGIN PRIVATE KEY-----\n${pkcs8.replace(/.{64}/g, '$&\n')}\n-----END PRIVATE KEY-----\n`,
-  }
 }
