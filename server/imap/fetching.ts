@@ -119,7 +119,7 @@ function indexText(item: FetchItem, row: Row, { selected, utf8 }: Session): stri
 function binarySize(structure: EmailColumns['structure'], part: readonly number[]): number {
   const found = findPart(structure, part)
   if (!found) return 0
-  return part.length === 0 && found.type !== 'multipart' ? found.bodyEnd : found.decodedSize
+  return part.length === 0 ? found.bodyEnd : found.decodedSize
 }
 
 /** Messages whose bytes are wanted: \Seen is set first, so that the FLAGS told are those that hold. */
@@ -218,9 +218,10 @@ function* oneResponse(
       text = ''
     }
   }
-  if (flagsChanged && !items.some((item) => item.kind === 'simple' && item.name === 'FLAGS')) {
-    text += ` FLAGS ${selected.flags(row.keywords)}`
-    if (session.told.condstore) text += ` MODSEQ (${row.modSeq})`
+  if (flagsChanged) {
+    const asked = (name: SimpleItem) => items.some((item) => item.kind === 'simple' && item.name === name)
+    if (!asked('FLAGS')) text += ` FLAGS ${selected.flags(row.keywords)}`
+    if (session.told.condstore && !asked('MODSEQ')) text += ` MODSEQ (${row.modSeq})`
   }
   yield `${text})\r\n`
 }

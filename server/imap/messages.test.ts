@@ -1,10 +1,10 @@
-/** Commands on messages: APPEND, FETCH, STORE, SEARCH, COPY, MOVE, EXPUNGE; and what other sessions are told of them. */
+/** Commands on messages: APPEND, FETCH, STORE, SEARCH, COPY, MOVE, EXPUNGE. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { after, before, test } from 'node:test'
-import type { Account } from '../accounts/accounts.ts'
 import { startTestEngine, type TestEngine } from './testing/engine.ts'
-import { imapTranscript, logIn, type TestClient } from './testing/transcript.ts'
+import { type Stored, selectedInbox } from './testing/inbox.ts'
+import { logIn } from './testing/transcript.ts'
 
 let engine: TestEngine
 before(async () => {
@@ -12,41 +12,9 @@ before(async () => {
 })
 after(() => engine[Symbol.asyncDispose]())
 
-/** An account with these messages in its inbox, and a session that has selected it. */
-async function selected(...messages: (string | { raw: string; keywords: string[]; receivedAt?: Date })[]) {
-  const account = await engine.account()
-  for (const message of messages) {
-    const { raw, keywords, receivedAt } =
-      typeof message === 'string' ? { raw: message, keywords: [], receivedAt: undefined } : message
-    await deliver(account, raw, keywords, receivedAt)
-  }
-  const client = await logIn(engine, account)
-  await client.command('S', 'SELECT INBOX')
-  return { account, client }
-}
-
-const deliver = (
-  account: Account,
-  raw: string,
-  keywords: string[] = [],
-  receivedAt = new Date('2026-11-23T10:00:00Z'),
-) =>
-  engine.mailstore.ingest([
-    { accountId: account.id, mailboxes: [{ role: 'inbox' }], keywords, receivedAt, raw: Buffer.from(raw, 'latin1') },
-  ])
+const selected = (...messages: Stored[]) => selectedInbox(engine, ...messages)
 const simple = (subject: string) => `Subject: ${subject}\r\n\r\nbody of ${subject}\r\n`
 const nested = readFileSync(new URL('../message/testdata/nested.eml', import.meta.url), 'latin1')
-
-/** Lets the store's notification arrive, without a NOOP that would ask. */
-async function untilNews(client: TestClient, pattern: RegExp): Promise<string> {
-  for (let round = 0; round < 100; round++) {
-    const lines = await client.command('w', 'STATUS Drafts (MESSAGES)')
-    const found = lines.find((line) => pattern.test(line))
-    if (found) return found
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  return assert.fail(`nothing like ${pattern} was told`)
-}
 
 test('APPEND to the selected mailbox, with flags and date, and a missing mailbox', async () => {
   const { client } = await selected()
@@ -341,108 +309,4 @@ test('CLOSE expunges in silence, UNSELECT does not', async () => {
   assert.match((await client.command('2', 'SELECT INBOX')).join('\n'), /\* 1 EXISTS/)
   assert.deepEqual(await client.command('3', 'CLOSE'), ['3 OK Closed'])
   assert.match((await client.command('4', 'SELECT INBOX')).join('\n'), /\* 0 EXISTS/)
-})
-
-test('another session is told of new messages, flags and expunges, but of no EXPUNGE during FETCH', async () => {
-  const { account, client } = await selected('a', 'b', 'c')
-  const other = await logIn(engine, account)
-  await other.command('1', 'SELECT INBOX')
-  await deliver(account, 'd')
-  assert.equal(await untilNews(other, /EXISTS/), '* 4 EXISTS')
-  await client.command('1', 'STORE 1 +FLAGS (\\Answered)')
-  assert.equal(await untilNews(other, /FETCH/), '* 1 FETCH (UID 1 FLAGS (\\Answered))')
-  await client.command('2', 'STORE 2 +FLAGS.SILENT (\\Deleted)')
-  await client.command('3', 'EXPUNGE')
-  await other.play(`
-    C: 2 FETCH 2:3 UID
-    S: * 3 FETCH (UID 3)`)
-  let line = await other.line()
-  while (line?.startsWith('* 2 FETCH')) line = await other.line() // the \\Deleted before the expunge may be told
-  assert.match(line ?? '', /^2 (NO \[EXPUNGEISSUED\]|OK)/)
-  const told = await other.command('3', 'NOOP')
-  assert.deepEqual(told, ['* 2 EXPUNGE', '3 OK Done'])
-})
-
-test('IDLE tells at once', async () => {
-  const { account, client } = await selected('a')
-  await client.play('C: 1 IDLE\nS: + idling')
-  await deliver(account, 'b')
-  await client.play('S: * 2 EXISTS')
-  const mailbox = await engine.mailstore.mailboxByPath(account.id, 'INBOX')
-  assert.ok(mailbox)
-  await engine.mailstore.changeFlags(account.id, mailbox.id, [[1, 1]], { op: 'add', keywords: ['$seen', '$deleted'] })
-  await client.play('S: * 1 FETCH (UID 1 FLAGS (...))')
-  await engine.mailstore.expunge(account.id, mailbox.id)
-  await client.play('S: * 1 EXPUNGE\nC: DONE\nS: 1 OK ...\nC: 2 IDLE\nS: + idling\nC: nonsense\nS: 2 BAD Expected DONE')
-})
-
-test('a mailbox deleted by another session: its messages are gone, the session stays', async () => {
-  const { account } = await selected()
-  const client = await logIn(engine, account)
-  await client.command('1', 'CREATE Gone')
-  await client.play('C: 2 APPEND Gone {1+}\nC: a\nS: 2 OK ...')
-  await client.command('3', 'SELECT Gone')
-  const other = await logIn(engine, account)
-  await other.command('1', 'DELETE Gone')
-  await client.play(
-    'C: 4 NOOP\nS: * 1 EXPUNGE\nS: 4 OK ...\nC: 5 FETCH 1:* FLAGS\nS: 5 OK ...\nC: 6 UNSELECT\nS: 6 OK ...',
-  )
-})
-
-test('CONDSTORE: MODSEQ in FETCH, CHANGEDSINCE, and in what is told (RFC 7162 §3.1)', async () => {
-  const { account, client } = await selected('a', 'b')
-  const mailbox = await engine.mailstore.mailboxByPath(account.id, 'INBOX')
-  assert.ok(mailbox)
-  const since = mailbox.highestModSeq
-  await client.play(`
-    C: 1 STORE 2 +FLAGS.SILENT (\\Seen)
-    S: 1 OK ...
-    C: 2 FETCH 1:* (FLAGS) (CHANGEDSINCE ${since})
-    S: * 2 FETCH (MODSEQ (${since + 1}) FLAGS (\\Seen))
-    S: 2 OK ...
-    C: 3 STORE 1 +FLAGS (\\Seen)
-    S: * 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (${since + 2}))
-    S: 3 OK ...`)
-})
-
-test('QRESYNC: what a client missed, and VANISHED (RFC 7162 §3.2)', async () => {
-  const { account, client } = await selected('a', 'b', 'c', 'd')
-  const before = await engine.mailstore.mailboxByPath(account.id, 'INBOX')
-  assert.ok(before)
-  await client.command('1', 'STORE 1 +FLAGS (\\Flagged)')
-  await client.command('2', 'STORE 3 +FLAGS (\\Deleted)')
-  await client.command('3', 'EXPUNGE')
-  const { uidValidity, highestModSeq } = before
-  await imapTranscript(
-    engine,
-    account,
-    `
-    C: 1 SELECT INBOX (QRESYNC (${uidValidity} ${highestModSeq}))
-    S: 1 BAD QRESYNC is not enabled
-    C: 2 ENABLE QRESYNC
-    S: * ENABLED QRESYNC
-    S: 2 OK ...
-    C: 3 SELECT INBOX (QRESYNC (${uidValidity} ${highestModSeq} 1:4 (1:2 1:2)))
-    S: * FLAGS ...
-    S: * 3 EXISTS
-    S: * 0 RECENT
-    S: * OK [PERMANENTFLAGS ...
-    S: * OK [UIDVALIDITY ${uidValidity}] ...
-    S: * OK [UIDNEXT 5] ...
-    S: * OK [HIGHESTMODSEQ ...] ...
-    S: * OK [MAILBOXID ...] ...
-    S: * VANISHED (EARLIER) 3
-    S: * 1 FETCH (UID 1 FLAGS (\\Flagged) MODSEQ (...))
-    S: 3 OK ...
-    C: 4 UID FETCH 1:* (FLAGS) (CHANGEDSINCE ${highestModSeq} VANISHED)
-    S: * VANISHED (EARLIER) 3
-    S: * 1 FETCH (UID 1 MODSEQ (...) FLAGS (\\Flagged))
-    S: 4 OK ...
-    C: 5 UID STORE 4 +FLAGS.SILENT (\\Deleted)
-    S: * 3 FETCH (UID 4 MODSEQ (...))
-    S: 5 OK ...
-    C: 6 EXPUNGE
-    S: * VANISHED 4
-    S: 6 OK [HIGHESTMODSEQ ...] ...`,
-  )
 })

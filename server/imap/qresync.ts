@@ -1,7 +1,7 @@
 /** What changed in a mailbox while a client was away: RFC 7162 §3.2.5, §3.2.6. */
 import type { Mailstore, MessageRow, ModSeq, Uid } from '../mailstore/types.ts'
 import type { SelectedMailbox } from './selected.ts'
-import { type MessageSet, toRanges } from './wire/sequence-set.ts'
+import { isInRanges, type MessageSet, toRanges } from './wire/sequence-set.ts'
 
 export interface QresyncParameter {
   uidValidity: number
@@ -23,7 +23,7 @@ export async function resyncRange(
   const { changed, vanished, uidNext } = await mailstore.changesSince(selected.mailboxId, modSeq)
   const set = known?.set
   const ranges = Array.isArray(set) ? toRanges(set, uidNext - 1) : undefined
-  const isKnown = (uid: Uid) => !ranges || ranges.some(([first, last]) => uid >= first && uid <= last)
+  const isKnown = (uid: Uid) => !ranges || isInRanges(ranges, uid)
   if (vanished) return { changed: changed.filter((row) => isKnown(row.uid)), vanished: vanished.filter(isKnown) }
   const missing: Uid[] = []
   for (const [first, last] of ranges ?? [[1, uidNext - 1]]) {

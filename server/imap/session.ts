@@ -8,18 +8,18 @@ import { capabilities } from './capabilities.ts'
 import type { AnyCommand, Extension, ImapDeps, Session, SessionState } from './command.ts'
 import { commands } from './commands/table.ts'
 import { completionOf } from './errors.ts'
+import { commandLimits } from './limits.ts'
 import { type ImapMetrics, imapMetrics } from './metrics.ts'
 import { Output } from './output.ts'
 import { bad, type Completion, formatCompletion, no, Refusal, type Response } from './responses.ts'
 import type { SelectedMailbox, Told } from './selected.ts'
 import { BadCommand, CommandInput } from './wire/input.ts'
-import { ByteReader, type CommandLimits, type Pieces, readCommand } from './wire/reader.ts'
+import { ByteReader, type Pieces, readCommand } from './wire/reader.ts'
 
 /** A client that sends nonsense is shown the door; fewer tries before it has logged in. */
 const MAX_BAD_IN_A_ROW = 50
 const MAX_BAD_BEFORE_LOGIN = 10
 const MAX_LOGIN_FAILURES = 5
-const PRE_LOGIN_LITERAL_BYTES = 8192
 /** How long a client may take for the rest of a command it has begun, or to read what it asked for. */
 const STALL_MS = 300_000
 const TAG = /^[^\x00-\x20\x7f-\xff(){%*"\\+]+$/
@@ -113,7 +113,7 @@ export class ImapConnection implements Session {
 
   async readLine(): Promise<string | undefined> {
     this.#expect(this.#limits().imapIdleTimeoutMs)
-    const line = await this.#input.readLine(this.#lineBytes())
+    const line = await this.#input.readLine(commandLimits(this.#limits(), this.#account !== undefined).lineBytes)
     this.#stopExpecting()
     if (line === 'tooLong') throw new BadCommand('Line too long')
     return line?.toString('latin1')
@@ -182,12 +182,6 @@ export class ImapConnection implements Session {
     return this.#deps.config().limits
   }
 
-  #lineBytes(): number {
-    return this.#account
-      ? this.#limits().imapLineBytes
-      : Math.min(PRE_LOGIN_LITERAL_BYTES, this.#limits().imapLineBytes)
-  }
-
   /** Waits for the client: when it says nothing for so long, the session ends. */
   #expect(ms: number): void {
     this.#stopExpecting()
@@ -204,7 +198,7 @@ export class ImapConnection implements Session {
     this.#expect(this.#limits().imapIdleTimeoutMs)
     if (!(await this.#input.available())) return false
     this.#expect(STALL_MS)
-    const read = await readCommand(this.#input, this.#commandLimits(), () => {
+    const read = await readCommand(this.#input, commandLimits(this.#limits(), this.#account !== undefined), () => {
       this.#output.write('+ OK\r\n')
       this.#output.send()
     })
@@ -217,19 +211,6 @@ export class ImapConnection implements Session {
     if (read.kind === 'literalTooBig') await this.#refuseLiteral(read.start)
     else await this.#execute(read.pieces)
     return true
-  }
-
-  #commandLimits(): CommandLimits {
-    const limits = this.#limits()
-    const loggedIn = this.#account !== undefined
-    const appending = (start: string) => loggedIn && /^\S+ +APPEND /i.test(start)
-    const small = loggedIn ? limits.imapLiteralBytes : PRE_LOGIN_LITERAL_BYTES
-    return {
-      lineBytes: this.#lineBytes(),
-      literalBytes: (start) => (appending(start) ? limits.messageBytes : small),
-      // MULTIAPPEND is all or nothing, so its messages are held together.
-      totalLiteralBytes: (start) => (appending(start) ? limits.messageBytes * 2 : small * 4),
-    }
   }
 
   async #refuseLiteral(start: string): Promise<void> {

@@ -1,14 +1,130 @@
-/** Several sessions change one mailbox at random; what each was told must add up to what the store holds. */
+/** What sessions are told of each other's changes: notifications, IDLE, CONDSTORE, QRESYNC. */
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { startTestEngine, type TestEngine } from './testing/engine.ts'
-import { logIn, type TestClient } from './testing/transcript.ts'
+import { deliver, selectedInbox } from './testing/inbox.ts'
+import { imapTranscript, logIn, type TestClient } from './testing/transcript.ts'
 
 let engine: TestEngine
 before(async () => {
   engine = await startTestEngine()
 })
 after(() => engine[Symbol.asyncDispose]())
+
+/** Lets the store's notification arrive, without a NOOP that would ask. */
+async function untilNews(client: TestClient, pattern: RegExp): Promise<string> {
+  for (let round = 0; round < 100; round++) {
+    const lines = await client.command('w', 'STATUS Drafts (MESSAGES)')
+    const found = lines.find((line) => pattern.test(line))
+    if (found) return found
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  return assert.fail(`nothing like ${pattern} was told`)
+}
+
+test('another session is told of new messages, flags and expunges, but of no EXPUNGE during FETCH', async () => {
+  const { account, client } = await selectedInbox(engine, 'a', 'b', 'c')
+  const other = await logIn(engine, account)
+  await other.command('1', 'SELECT INBOX')
+  await deliver(engine, account, 'd')
+  assert.equal(await untilNews(other, /EXISTS/), '* 4 EXISTS')
+  await client.command('1', 'STORE 1 +FLAGS (\\Answered)')
+  assert.equal(await untilNews(other, /FETCH/), '* 1 FETCH (UID 1 FLAGS (\\Answered))')
+  await client.command('2', 'STORE 2 +FLAGS.SILENT (\\Deleted)')
+  await client.command('3', 'EXPUNGE')
+  await other.play(`
+    C: 2 FETCH 2:3 UID
+    S: * 3 FETCH (UID 3)`)
+  let line = await other.line()
+  while (line?.startsWith('* 2 FETCH')) line = await other.line() // the \\Deleted before the expunge may be told
+  assert.match(line ?? '', /^2 (NO \[EXPUNGEISSUED\]|OK)/)
+  const told = await other.command('3', 'NOOP')
+  assert.deepEqual(told, ['* 2 EXPUNGE', '3 OK Done'])
+})
+
+test('IDLE tells at once', async () => {
+  const { account, client } = await selectedInbox(engine, 'a')
+  await client.play('C: 1 IDLE\nS: + idling')
+  await deliver(engine, account, 'b')
+  await client.play('S: * 2 EXISTS')
+  const mailbox = await engine.mailstore.mailboxByPath(account.id, 'INBOX')
+  assert.ok(mailbox)
+  await engine.mailstore.changeFlags(account.id, mailbox.id, [[1, 1]], { op: 'add', keywords: ['$seen', '$deleted'] })
+  await client.play('S: * 1 FETCH (UID 1 FLAGS (...))')
+  await engine.mailstore.expunge(account.id, mailbox.id)
+  await client.play('S: * 1 EXPUNGE\nC: DONE\nS: 1 OK ...\nC: 2 IDLE\nS: + idling\nC: nonsense\nS: 2 BAD Expected DONE')
+})
+
+test('a mailbox deleted by another session: its messages are gone, the session stays', async () => {
+  const { account } = await selectedInbox(engine)
+  const client = await logIn(engine, account)
+  await client.command('1', 'CREATE Gone')
+  await client.play('C: 2 APPEND Gone {1+}\nC: a\nS: 2 OK ...')
+  await client.command('3', 'SELECT Gone')
+  const other = await logIn(engine, account)
+  await other.command('1', 'DELETE Gone')
+  await client.play(
+    'C: 4 NOOP\nS: * 1 EXPUNGE\nS: 4 OK ...\nC: 5 FETCH 1:* FLAGS\nS: 5 OK ...\nC: 6 UNSELECT\nS: 6 OK ...',
+  )
+})
+
+test('CONDSTORE: MODSEQ in FETCH, CHANGEDSINCE, and in what is told (RFC 7162 §3.1)', async () => {
+  const { account, client } = await selectedInbox(engine, 'a', 'b')
+  const mailbox = await engine.mailstore.mailboxByPath(account.id, 'INBOX')
+  assert.ok(mailbox)
+  const since = mailbox.highestModSeq
+  await client.play(`
+    C: 1 STORE 2 +FLAGS.SILENT (\\Seen)
+    S: 1 OK ...
+    C: 2 FETCH 1:* (FLAGS) (CHANGEDSINCE ${since})
+    S: * 2 FETCH (MODSEQ (${since + 1}) FLAGS (\\Seen))
+    S: 2 OK ...
+    C: 3 STORE 1 +FLAGS (\\Seen)
+    S: * 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (${since + 2}))
+    S: 3 OK ...`)
+})
+
+test('QRESYNC: what a client missed, and VANISHED (RFC 7162 §3.2)', async () => {
+  const { account, client } = await selectedInbox(engine, 'a', 'b', 'c', 'd')
+  const before = await engine.mailstore.mailboxByPath(account.id, 'INBOX')
+  assert.ok(before)
+  await client.command('1', 'STORE 1 +FLAGS (\\Flagged)')
+  await client.command('2', 'STORE 3 +FLAGS (\\Deleted)')
+  await client.command('3', 'EXPUNGE')
+  const { uidValidity, highestModSeq } = before
+  await imapTranscript(
+    engine,
+    account,
+    `
+    C: 1 SELECT INBOX (QRESYNC (${uidValidity} ${highestModSeq}))
+    S: 1 BAD QRESYNC is not enabled
+    C: 2 ENABLE QRESYNC
+    S: * ENABLED QRESYNC
+    S: 2 OK ...
+    C: 3 SELECT INBOX (QRESYNC (${uidValidity} ${highestModSeq} 1:4 (1:2 1:2)))
+    S: * FLAGS ...
+    S: * 3 EXISTS
+    S: * 0 RECENT
+    S: * OK [PERMANENTFLAGS ...
+    S: * OK [UIDVALIDITY ${uidValidity}] ...
+    S: * OK [UIDNEXT 5] ...
+    S: * OK [HIGHESTMODSEQ ...] ...
+    S: * OK [MAILBOXID ...] ...
+    S: * VANISHED (EARLIER) 3
+    S: * 1 FETCH (UID 1 FLAGS (\\Flagged) MODSEQ (...))
+    S: 3 OK ...
+    C: 4 UID FETCH 1:* (FLAGS) (CHANGEDSINCE ${highestModSeq} VANISHED)
+    S: * VANISHED (EARLIER) 3
+    S: * 1 FETCH (UID 1 MODSEQ (...) FLAGS (\\Flagged))
+    S: 4 OK ...
+    C: 5 UID STORE 4 +FLAGS.SILENT (\\Deleted)
+    S: * 3 FETCH (UID 4 MODSEQ (...))
+    S: 5 OK ...
+    C: 6 EXPUNGE
+    S: * VANISHED 4
+    S: 6 OK [HIGHESTMODSEQ ...] ...`,
+  )
+})
 
 /** A client that believes what it is told: flags by sequence number, undefined while not told. */
 class Believer {
@@ -46,7 +162,7 @@ class Believer {
   }
 }
 
-test('views converge', async () => {
+test('sessions that change one mailbox at random: what each was told adds up to what the store holds', async () => {
   const account = await engine.account()
   const mailbox = await engine.mailstore.mailboxByPath(account.id, 'INBOX')
   assert.ok(mailbox)

@@ -16,7 +16,10 @@ export const idle = command({
     const line = session.readLine().then((text) => ({ text }))
     for (;;) {
       // Never at the same time as waiting for DONE: nothing may be told once the command is over.
-      const told = await tellNews(session, mailstore)
+      const told = await tellNews(session, mailstore).catch((error: unknown) => {
+        session.endAfterThis() // the line that we wait for would be taken from the next command
+        throw error
+      })
       const first = await Promise.race([line, told ? nextNews(session) : delay(RETRY_MS, undefined, { ref: false })])
       if (!first) continue
       if (first.text === undefined || first.text.toUpperCase() === 'DONE') return [ok('Idle ended')]

@@ -8,7 +8,7 @@ import { astring, nstring, string } from './format.ts'
 import { BadCommand, CommandInput } from './input.ts'
 import { decodeModifiedUtf7, encodeModifiedUtf7 } from './modified-utf7.ts'
 import { parseSearchProgram } from './search-program.ts'
-import { formatPairs, formatSet, parseSequenceSet, toRanges } from './sequence-set.ts'
+import { formatPairs, formatSet, isInRanges, parseSequenceSet, toRanges } from './sequence-set.ts'
 
 const input = (text: string) => new CommandInput([text])
 
@@ -104,6 +104,21 @@ test('sets of numbers as text', () => {
     ]),
     ['1,3:4', '10:11,9'],
   )
+})
+
+test('numbers in ranges', () => {
+  const ranges = toRanges(
+    [
+      [2, 4],
+      [8, 8],
+    ],
+    9,
+  )
+  assert.deepEqual(
+    [1, 2, 4, 5, 8, 9].map((number) => isInRanges(ranges, number)),
+    [false, true, true, false, true, false],
+  )
+  assert.equal(isInRanges([], 1), false)
 })
 
 test('flags and keywords', () => {

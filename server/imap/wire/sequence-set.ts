@@ -55,6 +55,18 @@ export function mergeRanges(ranges: Ranges): Ranges {
   return merged
 }
 
+/** @param ranges ascending, not overlapping */
+export function isInRanges(ranges: Ranges, number: number): boolean {
+  let low = 0
+  let high = ranges.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if ((ranges[middle]?.[1] ?? 0) < number) low = middle + 1
+    else high = middle
+  }
+  return number >= (ranges[low]?.[0] ?? Number.POSITIVE_INFINITY)
+}
+
 /** Ranges of ascending numbers. */
 export function rangesOf(numbers: readonly number[]): Ranges {
   const ranges: Ranges = []
