@@ -111,6 +111,7 @@ export async function startParts(host: Host, { log, signal }: { log: Logger; sig
       accounts,
       mailstore,
       submitter,
+      queue,
       judge: createSpamJudge({ config, db, rateCounter, resolver, logger: log, now }),
       senderAuth: createSenderAuth({ hostname: () => config.hostname, resolver }),
       throttle,

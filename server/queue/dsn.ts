@@ -2,7 +2,7 @@
 import type { Reply } from './reply.ts'
 import { dateTime } from './trace.ts'
 
-export type DsnAction = 'failed' | 'delayed' | 'relayed'
+export type DsnAction = 'failed' | 'delayed' | 'relayed' | 'delivered'
 
 export interface DsnRecipient {
   address: string
@@ -39,12 +39,14 @@ const SUBJECT = {
   failed: 'Undelivered Mail Returned to Sender',
   delayed: 'Delayed Mail (still being retried)',
   relayed: 'Mail passed on to its destination',
+  delivered: 'Mail delivered',
 } as const
 
 const EXPLANATION = {
   failed: 'Your message could not be delivered to the recipients below.',
   delayed: 'Your message could not be delivered yet to the recipients below. You need not send it again.',
   relayed: 'Your message was passed on to a server that sends no confirmations of delivery.',
+  delivered: 'Your message was delivered to the mailboxes below.',
 } as const
 
 /** @returns a whole message, CRLF line ends, to be sent with the null reverse-path */

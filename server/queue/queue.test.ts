@@ -245,6 +245,18 @@ test('a worker that stops gives its leases back', async () => {
   slow.resolve()
 })
 
+test('an address that has become ours is delivered here; one that is nobody’s bounces', async () => {
+  const { queue, mailstore } = startWorker(9)
+  await using _ = queue
+  await insert(queue, { recipients: [{ address: 'bob@example.org' }, { address: 'nobody@example.org' }] })
+  await untilSize(queue)
+  assert.deepEqual(
+    mailstore.ingested.map(({ accountId }) => accountId),
+    ['2', '1'],
+  )
+  assert.match(mailstore.ingested[1]?.raw.toString() ?? '', /nobody@example\.org\r\nAction: failed\r\nStatus: 5\.1\.1/)
+})
+
 test('a relay takes all domains in one transaction, with STARTTLS and a login', async () => {
   await using sink = await startSink(undefined, {
     ...testTls,

@@ -23,7 +23,7 @@ export function decide(
   random: () => number,
 ): Decision {
   const settlements: Settlement[] = []
-  const told: Record<DsnAction, DsnRecipient[]> = { failed: [], delayed: [], relayed: [] }
+  const told: Record<Exclude<DsnAction, 'delivered'>, DsnRecipient[]> = { failed: [], delayed: [], relayed: [] }
   const counts = { delivered: 0, deferred: 0, failed: 0 }
   for (const recipient of delivery.recipients) {
     const result = results.get(recipient.address) ?? NOT_REACHED

@@ -3,8 +3,10 @@ import type { Account, Accounts } from '../accounts/accounts.ts'
 import type { EngineConfig } from '../config.ts'
 import { type Mailstore, OverQuota } from '../mailstore/types.ts'
 import { receivedField, returnPathField } from '../queue/trace.ts'
+import type { Queue } from '../queue/types.ts'
 import type { SenderAuth } from '../senderauth/types.ts'
 import type { SpamJudge, Verdict } from '../spam/types.ts'
+import { deliveryReport } from './delivery-report.ts'
 import { forgedTraceFields, inspectHeader, mayHaveForgedFields, withCrlf, withoutFields } from './header-block.ts'
 import type { SmtpMetrics } from './metrics.ts'
 import { SmtpRefusal } from './refusal.ts'
@@ -14,6 +16,8 @@ export interface IncomingDeps {
   config: EngineConfig
   accounts: Accounts
   mailstore: Mailstore
+  /** For confirmations of delivery; without it they are not offered. */
+  queue?: Queue
   judge: SpamJudge
   senderAuth: SenderAuth
   metrics: SmtpMetrics
@@ -141,15 +145,20 @@ async function deliver(
     receivedAt,
     raw,
   }))
+  const { accounts, config, queue } = deps
+  const report = queue && (await deliveryReport({ accounts, queue, hostname: config.hostname }, transaction, message))
   const stored = await deps.mailstore
-    .ingest(items, deliveryKey === undefined ? {} : { deliveryKey })
+    .ingest([...items, ...(report?.items ?? [])], {
+      ...(deliveryKey === undefined ? {} : { deliveryKey }),
+      ...(report?.alongside ? { alongside: report.alongside } : {}),
+    })
     .catch((error: unknown) => {
       // One reply is for all of them, and the others shall get it: when it comes again, RCPT refuses the full one by SIZE=
       if (error instanceof OverQuota && items.length > 1)
         throw new SmtpRefusal({ code: 452, enhanced: '4.2.2' }, 'A mailbox is full, try again', { cause: error })
       throw error
     })
-  const emailIds = stored.map((email) => email.emailId)
+  const emailIds = stored.slice(0, items.length).map((email) => email.emailId)
   const facts = { emailIds, sizeBytes: raw.length, ...verdictFacts(verdict) }
   const action = role === 'junk' ? 'junk' : 'accept'
   return { text: `Accepted, id ${transaction.id}`, action, facts, deliveryKey }

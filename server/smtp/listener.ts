@@ -11,7 +11,7 @@ import type { LoginThrottle } from '../accounts/login-throttle.ts'
 import type { EngineConfig } from '../config.ts'
 import { inNetworks } from '../listener/networks.ts'
 import type { Mailstore } from '../mailstore/types.ts'
-import type { QueueRecipient, Submitter } from '../queue/types.ts'
+import type { Queue, QueueRecipient, Submitter } from '../queue/types.ts'
 import type { SenderAuth } from '../senderauth/types.ts'
 import type { SpamJudge } from '../spam/types.ts'
 import { authenticate } from './auth.ts'
@@ -34,6 +34,8 @@ export interface SmtpListenerOptions {
   mailstore: Mailstore
   /** Submission roles. */
   submitter: Submitter
+  /** Role mx: confirmations of delivery (RFC 3461) go out by it. Without it port 25 does not offer DSN. */
+  queue?: Queue
   /** Role mx. */
   judge: SpamJudge
   senderAuth: SenderAuth
@@ -149,7 +151,7 @@ export function createSmtpListener(options: SmtpListenerOptions): SmtpListener {
     disableReverseLookup: true, // a PTR lookup per session tells us nothing that DNSBL and SPF do not
     authMethods: ['PLAIN', 'LOGIN'],
     hideENHANCEDSTATUSCODES: false,
-    hideDSN: false,
+    hideDSN: role === 'mx' && options.queue === undefined,
     ...limitsOf(config),
     maxAllowedUnauthenticatedCommands: 20,
     disabledCommands: ['WIZ', 'SHELL', 'KILL', 'XCLIENT', 'XFORWARD', ...(role === 'mx' ? ['AUTH'] : [])],
@@ -208,6 +210,7 @@ export function createSmtpListener(options: SmtpListenerOptions): SmtpListener {
   if (!options.tls && role !== 'submissions') serverOptions.disabledCommands = [...withoutTls, 'STARTTLS']
   const server = new SmtpServer(options.tls ? { ...serverOptions, ...options.tls } : serverOptions, {
     sessions: options.sessions,
+    counted: (change) => metrics.sessions.inc({ listener: role }, change),
     ready: () => hasTls || role !== 'submissions',
     trustsProxy: (address) => inNetworks(address, config.proxyProtocol.trustedNetworks),
     confirm: (deliveryKey) => options.mailstore.confirm(deliveryKey),

@@ -1,10 +1,11 @@
 /** What the SMTP listeners count. The first and second names are fixed by the platform's dashboards. */
-import { Counter, Histogram, type Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 
 export interface SmtpMetrics {
   received: Counter<'listener' | 'action'>
   spamBlocked: Counter<'reason'>
   authFailures: Counter<'listener'>
+  sessions: Gauge<'listener'>
   /** From the end of DATA to the reply. */
   acceptSeconds: Histogram<'listener'>
 }
@@ -35,6 +36,12 @@ export function createSmtpMetrics(registry: Registry): SmtpMetrics {
       labelNames: ['listener'],
       registers,
     }),
+    sessions: new Gauge({
+      name: 'mail_smtp_sessions',
+      help: 'Open SMTP sessions',
+      labelNames: ['listener'],
+      registers,
+    }),
     acceptSeconds: new Histogram({
       name: 'mail_smtp_accept_seconds',
       help: 'Time from the end of the message to its reply',
@@ -46,6 +53,7 @@ export function createSmtpMetrics(registry: Registry): SmtpMetrics {
   for (const listener of LISTENERS) {
     for (const action of ACTIONS) metrics.received.inc({ listener, action }, 0)
     metrics.authFailures.inc({ listener }, 0)
+    metrics.sessions.set({ listener }, 0)
   }
   for (const reason of REASONS) metrics.spamBlocked.inc({ reason }, 0)
   return metrics

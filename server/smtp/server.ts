@@ -14,6 +14,8 @@ import type { SessionCounter } from './sessions.ts'
 
 export interface SmtpServerParts {
   sessions: SessionCounter
+  /** 1 for a session that begins, -1 for one that ends. */
+  counted(change: 1 | -1): void
   /** False while implicit TLS has no certificate: connections are closed at once. */
   ready(): boolean
   /** Is this peer a proxy whose connections begin with a PROXY header? */
@@ -54,12 +56,14 @@ export class SmtpServer extends SMTPServer {
     this.#connections.set(connection.session, connection)
     this.connections.add(connection)
     this.#open.add(connection)
+    this.#parts.counted(1)
     let left = false
     const leave = (): void => {
       if (left) return
       left = true
       if (connection.admitted) this.#parts.sessions.leave(address)
       this.#open.delete(connection)
+      this.#parts.counted(-1)
       if (this.#open.size === 0) this.#emptied?.()
     }
     // smtp-server calls this for every way a session ends; STARTTLS replaces the socket and its listeners

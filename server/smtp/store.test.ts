@@ -62,7 +62,7 @@ async function startEngine(options: { mxPort?: number; quotaBytes?: number } & S
   const submitter = createSubmitter({ ...common, rateCounter, metrics: queue.metrics, signingKeys: () => [] })
   const judge = fakeJudge({ enabled: false })
   const listener = parts.use(
-    await startListener({ config, accounts, mailstore, submitter, judge, tls: testTls, ...options }),
+    await startListener({ config, accounts, mailstore, submitter, queue, judge, tls: testTls, ...options }),
   )
   const emails = async (accountId: string, filter: 'inbox' | 'junk' = 'inbox') => {
     const mailbox = (await mailstore.mailboxes(accountId)).find(({ role }) => role === filter)
@@ -159,6 +159,27 @@ test('a submission to here and elsewhere is stored and delivered; what bounces c
     await new Promise((resolve) => setTimeout(resolve, 50))
   assert.equal((await engine.emails(engine.bob.id)).at(-1), 'to all')
   assert.equal((await engine.emails(engine.ann.id)).at(-1), 'Undelivered Mail Returned to Sender')
+  client.destroy()
+})
+
+test('NOTIFY=SUCCESS is confirmed to a sender elsewhere and to one of ours (RFC 3461)', async () => {
+  await using sink = await startSink()
+  await using engine = await startEngine({ mxPort: sink.port })
+  const client = await session(engine.port)
+  for (const sender of ['joe@example.net', 'bob@example.org']) {
+    await client.command(`MAIL FROM:<${sender}> ENVID=e-1`)
+    assert.match(await client.command('RCPT TO:<ann@example.org> NOTIFY=SUCCESS'), /^250/)
+    await client.command('DATA')
+    client.send('Subject: confirm\r\n\r\nx\r\n.\r\n')
+    assert.match(await client.reply(), /^250/)
+  }
+  const [report] = await sink.count(1)
+  assert.equal(report?.reversePath, '')
+  assert.match(
+    report?.raw ?? '',
+    /Original-Envelope-Id: e-1\r\n[\s\S]*Final-Recipient: rfc822; ann@example\.org\r\nAction: delivered\r\nStatus: 2\.1\.5/,
+  )
+  assert.equal((await engine.emails(engine.bob.id)).at(-1), 'Mail delivered')
   client.destroy()
 })
 

@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net'
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server'
 import type { DnsResolver } from '../../senderauth/resolver.ts'
 
+const WAIT_MS = 30_000
+
 export interface ReceivedMail {
   reversePath: string
   recipients: string[]
@@ -65,9 +67,10 @@ export async function startSink(
     received,
     async count(messages) {
       if (received.length >= messages) return received
-      const { promise, resolve } = Promise.withResolvers<ReceivedMail[]>()
+      const { promise, resolve, reject } = Promise.withResolvers<ReceivedMail[]>()
+      const timer = setTimeout(() => reject(new Error(`${received.length} of ${messages} messages came`)), WAIT_MS)
       waiting.push({ messages, resolve })
-      return promise
+      return promise.finally(() => clearTimeout(timer))
     },
     async [Symbol.asyncDispose]() {
       for (const connection of server.connections) connection.close()
