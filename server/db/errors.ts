@@ -6,6 +6,7 @@ const TEMPORARY_CLASSES = new Set([
   '08', // connection exception
   '53', // insufficient resources: too many connections, disk full
   '58', // system error outside Postgres
+  '28', // wrong credentials: being set up, or just changed
 ])
 const TEMPORARY_CODES = new Set([
   '57P01', // admin_shutdown
@@ -13,6 +14,7 @@ const TEMPORARY_CODES = new Set([
   '57P03', // cannot_connect_now: starting up
   '57P05', // idle_session_timeout
   '57014', // query_canceled: statement_timeout
+  '3D000', // invalid_catalog_name: the database is not made yet
   '55P03', // lock_not_available: lock_timeout
   '25006', // read_only_sql_transaction: still connected to a demoted primary
   '25P03', // idle_in_transaction_session_timeout
@@ -29,6 +31,8 @@ const SOCKET_CODES = new Set([
   'ENOTFOUND',
   'EAI_AGAIN',
 ])
+/** Node's and OpenSSL's: the server's certificate is not (yet, any more) what we trust. */
+const TLS_CODE = /^(ERR_TLS_|ERR_SSL_|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|EPROTO$)/
 /** The driver's own errors have no code. */
 const DRIVER_MESSAGES =
   /^(Connection terminated|Client has encountered a connection error|Client was closed|Query read timeout|timeout exceeded when trying to connect|timeout expired|Cannot use a pool after|The server does not support SSL)/
@@ -64,7 +68,8 @@ function isTemporary(error: unknown): boolean {
   const code = codeOf(error)
   if (code === undefined) return error instanceof Error && DRIVER_MESSAGES.test(error.message)
   if (isRetryable(error)) return true
-  return SOCKET_CODES.has(code) || TEMPORARY_CODES.has(code) || TEMPORARY_CLASSES.has(code.slice(0, 2))
+  if (SOCKET_CODES.has(code) || TLS_CODE.test(code)) return true
+  return TEMPORARY_CODES.has(code) || TEMPORARY_CLASSES.has(code.slice(0, 2))
 }
 
 function codeOf(error: unknown): string | undefined {

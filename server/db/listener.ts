@@ -35,6 +35,8 @@ export function startListener(options: ConnectionOptions, owner: number, logger:
     const lost = Promise.withResolvers<void>()
     client.on('error', () => lost.resolve())
     client.on('end', () => lost.resolve())
+    const onStop = () => lost.resolve()
+    stopped.signal.addEventListener('abort', onStop, { once: true })
     client.on('notification', ({ channel, payload }) => {
       for (const one of [...subscriptions]) if (one.channel === channel) notify(() => one.onNotify(payload ?? ''))
     })
@@ -52,12 +54,10 @@ export function startListener(options: ConnectionOptions, owner: number, logger:
       const probe = setInterval(() => {
         client.query('select 1').catch(() => lost.resolve())
       }, PROBE_INTERVAL_MS)
-      const onStop = () => lost.resolve()
-      stopped.signal.addEventListener('abort', onStop, { once: true })
       await lost.promise
       clearInterval(probe)
-      stopped.signal.removeEventListener('abort', onStop)
     } finally {
+      stopped.signal.removeEventListener('abort', onStop)
       current = undefined
       const ended = client.end().catch(() => {})
       if (stopped.signal.aborted) await ended

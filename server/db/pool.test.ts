@@ -123,3 +123,12 @@ test('the owner lock is held while the process lives, again after a lost connect
   await killConnections()
   await until(isHeld)
 })
+
+test('closing while the connections are still being made ends', async () => {
+  for (let round = 0; round < 20; round++) {
+    const short = await openDatabase({ url: postgres.url, connections: 1, logger })
+    const statement = round % 2 ? short.query('select 1') : undefined
+    await statement
+    await short[Symbol.asyncDispose]()
+  }
+})

@@ -27,7 +27,7 @@ export async function applyMailChange(tx: Transaction, change: AccountChange, ma
   const before = await threadRows(tx, [...threads])
   const gone = new Set(removed.map(keyOf))
   const rekeyed: ThreadRow[] = []
-  const after: ThreadRow[] = [...added]
+  const after: ThreadRow[] = added.map((one) => ({ ...one, unread: isUnread(one.keywords) }))
   for (const row of before) {
     if (gone.has(keyOf(row))) continue
     const changed = keywords.get(row.emailId)
@@ -35,9 +35,8 @@ export async function applyMailChange(tx: Transaction, change: AccountChange, ma
       after.push(row)
       continue
     }
-    const now = { ...row, keywords: changed.keywords }
-    const unread = Number(isUnread(now.keywords)) - Number(isUnread(row.keywords))
-    if (unread !== 0) change.count(row.mailboxId, { unread })
+    const now = { ...row, keywords: changed.keywords, unread: isUnread(changed.keywords) }
+    if (now.unread !== row.unread) change.count(row.mailboxId, { unread: now.unread ? 1 : -1 })
     change.changed(row.mailboxId, row.uid)
     rekeyed.push(now)
     after.push(now)

@@ -4,7 +4,7 @@ import { AccountChange, lockAccounts, writeChanges } from './change-log.ts'
 import type { EmailIds } from './email-ids.ts'
 import { formatId, parseId } from './ids.ts'
 import type { PreparedMessage } from './prepared.ts'
-import { countThreads, findThreads, isUnread, type ThreadRow, threadRows } from './threads.ts'
+import { countThreads, findThreads, isUnread, type ThreadPresence, threadPresences } from './threads.ts'
 import { type Ingested, type IngestItem, MailboxNotFound, OverQuota } from './types.ts'
 
 /** One item of an ingest call, ready to be stored. */
@@ -72,7 +72,7 @@ export async function storeBatch(
   if (placed.length > 0) {
     const newThreads = new Set(placed.map((one) => one.emailId))
     const oldThreads = new Set(placed.map((one) => one.threadId).filter((id) => !newThreads.has(id)))
-    const before = await threadRows(tx, [...oldThreads])
+    const before = await threadPresences(tx, [...oldThreads])
     for (const one of placed) {
       const account = accounts.get(one.item.accountId)
       if (account) noteCreated(changeOf(one.item.accountId, account.modSeq), one, before)
@@ -170,7 +170,7 @@ function place(
 function noteCreated(
   change: AccountChange,
   { item, emailId, threadId, memberships }: Placed,
-  old: readonly ThreadRow[],
+  old: readonly ThreadPresence[],
 ) {
   const { sizeBytes } = item.message
   change.usedBytes += sizeBytes
@@ -183,20 +183,22 @@ function noteCreated(
   }
 }
 
-function noteThreads(changes: Map<number, AccountChange>, placed: readonly Placed[], before: readonly ThreadRow[]) {
+function noteThreads(
+  changes: Map<number, AccountChange>,
+  placed: readonly Placed[],
+  before: readonly ThreadPresence[],
+) {
   const added = Map.groupBy(placed, (one) => one.item.accountId)
   for (const [accountId, change] of changes) {
     const own = added.get(accountId) ?? []
     const threads = new Set(own.map((one) => one.threadId))
     const oldRows = before.filter((row) => threads.has(row.threadId))
     const newRows = own.flatMap((one) =>
-      one.memberships.map(({ mailbox, uid }) => ({
+      one.memberships.map(({ mailbox }) => ({
         threadId: one.threadId,
-        emailId: one.emailId,
         mailboxId: mailbox.id,
-        uid,
         trash: mailbox.role === 'trash',
-        keywords: one.item.keywords,
+        unread: isUnread(one.item.keywords),
       })),
     )
     countThreads(change, oldRows, [...oldRows, ...newRows])

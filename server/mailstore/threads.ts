@@ -9,15 +9,38 @@ export function isUnread(keywords: readonly Keyword[]): boolean {
   return !keywords.includes('$seen') && !keywords.includes('$draft')
 }
 
-/** One membership of a thread's email. */
-export interface ThreadRow {
+/** That a thread has an email in a mailbox: what the thread counters are made of. */
+export interface ThreadPresence {
   threadId: number
-  emailId: number
   mailboxId: number
-  uid: number
   /** In the mailbox with the trash role, which RFC 8621 §2 counts apart. */
   trash: boolean
+  unread: boolean
+}
+
+/** One membership of a thread's email. */
+export interface ThreadRow extends ThreadPresence {
+  emailId: number
+  uid: number
   keywords: Keyword[]
+}
+
+/** Per thread and mailbox one row, however long the thread: a delivery to a long one must not read all of it. */
+export async function threadPresences(tx: Transaction, threadIds: readonly number[]): Promise<ThreadPresence[]> {
+  if (threadIds.length === 0) return []
+  const rows = await tx.query<{ thread_id: string; mailbox_id: string; trash: boolean; unread: boolean }>(
+    `select t.thread_id, t.mailbox_id, b.role is not distinct from 'trash' as trash, t.unread
+       from (select thread_id, mailbox_id, bool_or(not keywords && array['$seen', '$draft']) as unread
+               from membership where thread_id = any($1::bigint[]) group by thread_id, mailbox_id) as t
+       join mailbox b on b.id = t.mailbox_id`,
+    [threadIds],
+  )
+  return rows.map(({ thread_id, mailbox_id, trash, unread }) => ({
+    threadId: Number(thread_id),
+    mailboxId: Number(mailbox_id),
+    trash,
+    unread,
+  }))
 }
 
 /** All memberships of all emails of these threads. Call it under the account's writer lock. */
@@ -37,14 +60,18 @@ export async function threadRows(tx: Transaction, threadIds: readonly number[]):
       where m.thread_id = any($1::bigint[])`,
     [threadIds],
   )
-  return rows.map((row) => ({
-    threadId: Number(row.thread_id),
-    emailId: Number(row.email_id),
-    mailboxId: Number(row.mailbox_id),
-    uid: Number(row.uid),
-    trash: row.trash,
-    keywords: keywordList(row.keywords),
-  }))
+  return rows.map((row) => {
+    const keywords = keywordList(row.keywords)
+    return {
+      threadId: Number(row.thread_id),
+      emailId: Number(row.email_id),
+      mailboxId: Number(row.mailbox_id),
+      uid: Number(row.uid),
+      trash: row.trash,
+      keywords,
+      unread: isUnread(keywords),
+    }
+  })
 }
 
 /** Reads array_to_string(keywords, ' '): the driver's own array parser is slow by the ten thousand. */
@@ -53,7 +80,11 @@ export function keywordList(text: string): Keyword[] {
 }
 
 /** Notes how the thread counters of mailboxes differ between two states of the same threads. */
-export function countThreads(change: AccountChange, before: readonly ThreadRow[], after: readonly ThreadRow[]): void {
+export function countThreads(
+  change: AccountChange,
+  before: readonly ThreadPresence[],
+  after: readonly ThreadPresence[],
+): void {
   for (const [mailboxId, counts] of threadCounts(before)) {
     change.count(mailboxId, { threads: -counts.threads, unreadThreads: -counts.unread })
   }
@@ -62,7 +93,7 @@ export function countThreads(change: AccountChange, before: readonly ThreadRow[]
   }
 }
 
-function threadCounts(rows: readonly ThreadRow[]): Map<number, { threads: number; unread: number }> {
+function threadCounts(rows: readonly ThreadPresence[]): Map<number, { threads: number; unread: number }> {
   const threads = new Map<number, { mailboxes: Map<number, boolean>; unread: boolean; unreadInTrash: boolean }>()
   for (const row of rows) {
     let thread = threads.get(row.threadId)
@@ -71,7 +102,7 @@ function threadCounts(rows: readonly ThreadRow[]): Map<number, { threads: number
       threads.set(row.threadId, thread)
     }
     thread.mailboxes.set(row.mailboxId, row.trash)
-    if (!isUnread(row.keywords)) continue
+    if (!row.unread) continue
     if (row.trash) thread.unreadInTrash = true
     else thread.unread = true
   }
