@@ -42,6 +42,24 @@ test('another session is told of new messages, flags and expunges, but of no EXP
   assert.deepEqual(told, ['* 2 EXPUNGE', '3 OK Done'])
 })
 
+test('what arrives while the mailbox is being opened is told with it', async () => {
+  const account = await engine.account()
+  const { mailstore } = engine
+  const openMailbox: typeof mailstore.openMailbox = async (...which) => {
+    const opened = await mailstore.openMailbox(...which)
+    const { promise: notified, resolve } = Promise.withResolvers<void>()
+    const stop = mailstore.subscribe(account.id, () => resolve())
+    await deliver(engine, account, 'a')
+    await notified
+    stop()
+    return opened
+  }
+  const slow = { ...engine, connect: () => engine.connect({ mailstore: { ...mailstore, openMailbox } }) }
+  const client = await logIn(slow, account)
+  const exists = (await client.command('1', 'SELECT INBOX')).filter((line) => line.endsWith('EXISTS'))
+  assert.deepEqual(exists, ['* 0 EXISTS', '* 1 EXISTS'])
+})
+
 test('IDLE tells at once', async () => {
   const { account, client } = await selectedInbox(engine, 'a')
   await client.play('C: 1 IDLE\nS: + idling')

@@ -7,6 +7,8 @@ import { bad, ok } from '../responses.ts'
 
 /** While the database is away. */
 const RETRY_MS = 5000
+/** A sign of life, so that no NAT forgets the connection and a client that is gone is noticed. */
+const KEEP_ALIVE_MS = 120_000
 
 export const idle = command({
   states: LOGGED_IN,
@@ -14,6 +16,8 @@ export const idle = command({
   async run(_, session, { mailstore }) {
     await session.send('+ idling\r\n')
     const line = session.readLine().then((text) => ({ text }))
+    const keepAlive = setInterval(() => void session.send('* OK Still here\r\n'), KEEP_ALIVE_MS)
+    line.finally(() => clearInterval(keepAlive)).catch(() => undefined)
     for (;;) {
       // Never at the same time as waiting for DONE: nothing may be told once the command is over.
       const told = await tellNews(session, mailstore).catch((error: unknown) => {

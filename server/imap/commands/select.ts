@@ -32,6 +32,7 @@ function openCommand(readOnly: boolean): AnyCommand {
       const { mailbox } = opened
       const selected = new SelectedMailbox(opened, readOnly)
       session.select(selected)
+      selected.markStale() // what happened since the snapshot was told to nobody
       const responses: Response[] = []
       const rev2 = session.enabled.has('IMAP4REV2')
       responses.push(selected.flagsLine(), `* ${selected.exists} EXISTS\r\n`)

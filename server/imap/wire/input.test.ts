@@ -43,6 +43,7 @@ test('literals stand where strings do, and nowhere else', () => {
   command.end()
   assert.throws(() => new CommandInput(['a', literal, '']).end(), BadCommand)
   assert.throws(() => input('abc').literal(), BadCommand)
+  assert.throws(() => new CommandInput(['', { bytes: Buffer.from('a\0'), binary: false }, '']).string(), BadCommand)
 })
 
 test('mailbox names: INBOX in any case, modified UTF-7', () => {

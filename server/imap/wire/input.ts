@@ -92,6 +92,7 @@ export class CommandInput {
   string(): string {
     if (this.peek() === '"') return eightBitText(this.#quoted())
     const { bytes } = this.literal()
+    if (bytes.includes(0)) throw new BadCommand('NUL in a string') // RFC 9051 §9: CHAR8 is %x01-ff
     return isUtf8(bytes) ? bytes.toString('utf8') : bytes.toString('latin1')
   }
 
