@@ -51,6 +51,8 @@ function contextOf(server: KubeObject, { image, addresses }: RenderOptions): Des
           algorithm,
           selector: FIRST_SELECTOR[algorithm],
           secretName: dkimSecretName(name, domain, FIRST_SELECTOR[algorithm]),
+          state: 'Active' as const,
+          since: '(when it is made)',
           privatePem: '(generated)',
           txt: `v=DKIM1; k=${algorithm === 'rsa2048' ? 'rsa' : 'ed25519'}; p=(generated)`,
         })),

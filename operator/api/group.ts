@@ -31,6 +31,8 @@ export const APPLIED_HASH = `${GROUP}/applied-hash`
 export const PAUSED = `${GROUP}/paused`
 /** Any new value makes the operator look at everything again now, background checks included. */
 export const RECONCILE_AT = `${GROUP}/reconcile-at`
+/** Any new value on a MailServer starts a rotation of its DKIM keys. */
+export const ROTATE_DKIM = `${GROUP}/rotate-dkim`
 /** "true" on an object being deleted: drop the finalizer without touching the bucket or the engine's account. */
 export const SKIP_CLEANUP = `${GROUP}/skip-cleanup`
 /** Only on a MailServer with deletionPolicy Delete and a bucket, and on MailAccounts with deletionPolicy Delete. */

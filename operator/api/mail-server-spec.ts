@@ -53,7 +53,8 @@ const dkim = z
       }),
     rotation: z
       .strictObject({ interval: duration().meta({ description: 'Age at which a key is replaced.' }) })
-      .optional(),
+      .optional()
+      .meta({ description: 'New keys sign once DNS shows them (spec.dns.verify); old ones stay in DNS for a week.' }),
   })
   .prefault({})
   .meta({ description: 'DKIM keys of the domains (RFC 6376).' })

@@ -19,7 +19,11 @@ const dkimKey = z.strictObject({
   selector: text(63),
   algorithm: z.enum(['rsa2048', 'ed25519']),
   secretName: text(253),
-  state: text(32).meta({ description: 'Active: mail is signed with it.' }),
+  state: z.enum(['Publishing', 'Active', 'Retiring']).meta({
+    description:
+      'Publishing: in DNS, not signing yet. Active: mail is signed with it. Retiring: stays in DNS for a week.',
+  }),
+  since: z.string().meta({ format: 'date-time' }).optional(),
 })
 
 export const mailServerStatus = z
@@ -59,7 +63,14 @@ export const mailServerStatus = z
         issuer: text().optional(),
       })
       .optional(),
-    dkim: z.strictObject({ keys: z.array(dkimKey).max(2000).optional().meta(listAtomic) }).optional(),
+    dkim: z
+      .strictObject({
+        rotationRequest: text()
+          .optional()
+          .meta({ description: 'Annotation mail.openova.io/rotate-dkim that was acted on.' }),
+        keys: z.array(dkimKey).max(2000).optional().meta(listAtomic),
+      })
+      .optional(),
     dns: z
       .strictObject({
         summary: text(64).optional().meta({ description: '"7/12": published and wanted records.' }),

@@ -4,7 +4,7 @@
  */
 
 import { isDeepStrictEqual } from 'node:util'
-import { API_VERSION, MailServerResource, PAUSED, RECONCILE_AT, STATUS_MANAGER } from '../api/group.ts'
+import { API_VERSION, MailServerResource, PAUSED, RECONCILE_AT, ROTATE_DKIM, STATUS_MANAGER } from '../api/group.ts'
 import { InvalidSpec, type MailServer, parseMailServerSpec } from '../api/mail-server.ts'
 import type { MailServerSpec } from '../api/mail-server-spec.ts'
 import type { MailServerStatus } from '../api/mail-server-status.ts'
@@ -18,9 +18,10 @@ import { engineStatement, networkStatement, rolloutOf } from './dependencies/eng
 import { integrationStatements } from './dependencies/integrations.ts'
 import { ok, type Statement, waiting } from './dependencies/statement.ts'
 import { bucketWishes, storageStatement } from './dependencies/storage.ts'
-import type { DesiredContext } from './desired/context.ts'
+import type { DesiredContext, DkimKey } from './desired/context.ts'
 import { recordsOf } from './desired/dns-endpoint.ts'
 import { desiredObjects } from './desired/objects.ts'
+import type { RotationFacts } from './dkim-keys.ts'
 import { finalize, keepFinalizer } from './finalize.ts'
 import { idFor, idOf } from './kinds.ts'
 import { ensureMaterial, type Material, readMaterial } from './material.ts'
@@ -58,7 +59,7 @@ export async function reconcileMailServer(
   const named = { server: { ...key, uid: server.metadata.uid ?? '' }, spec }
   const material = paused
     ? readMaterial(named, observed.children)
-    : await ensureMaterial(named, observed.children, observed.addresses, deps)
+    : await ensureMaterial(named, observed.children, { ...rotationFacts(server), addresses: observed.addresses }, deps)
   const context = contextOf(named, observed, material, image)
 
   const previous = server.status?.conditions
@@ -73,7 +74,7 @@ export async function reconcileMailServer(
   ]
 
   const blocked = needed.filter(({ status }) => status !== 'True')
-  const carried = paused ? NOTHING : await act(context, observed, blocked, deps)
+  const carried = paused ? NOTHING : await act(context, observed, material, blocked, deps)
   for (const object of carried.applied) observed.children.set(idOf(object), object)
 
   const wanted = recordsOf(spec, context.facts)
@@ -144,6 +145,7 @@ function contextOf(
 async function act(
   context: DesiredContext,
   observed: Observed,
+  material: Material,
   blocked: readonly Statement[],
   deps: { client: KubeClient },
 ): Promise<Carried> {
@@ -157,17 +159,34 @@ async function act(
     deployment,
     idFor({ kind: 'ConfigMap' }, `${context.server.name}-config`),
     idFor({ kind: 'Secret' }, `${context.server.name}-db-credentials`),
-    ...(context.facts.dkimKeys.length < context.spec.domains.length * context.spec.dkim.algorithms.length
+    ...(material.dkimTrouble.length > 0
       ? [...observed.children.keys()].filter((id) => id.startsWith(`Secret/${context.server.name}-dkim`))
       : []),
   ])
-  return carryOut(planChanges(desired, observed.children, context.server.uid, keep), deps.client, observed.served)
+  const plan = planChanges(desired, observed.children, context.server.uid, keep)
+  plan.remove.push(...material.retired.filter((secret) => !plan.remove.includes(secret)))
+  return carryOut(plan, deps.client, observed.served)
 }
 
 function dkimStatement({ dkimKeys, dkimTrouble }: Material): Statement {
   const [trouble] = dkimTrouble
   if (trouble) return waiting('DKIMReady', 'KeyUnusable', trouble, { terminal: true })
-  return ok('DKIMReady', 'KeysReady', `${dkimKeys.length} keys are in use`)
+  const of = (state: DkimKey['state']) => dkimKeys.filter((key) => key.state === state)
+  const coming = of('Publishing').map(({ domain, selector }) => `${selector}._domainkey.${domain}`)
+  if (coming.length > 0) return ok('DKIMReady', 'Rotating', `Waiting for DNS to show ${coming.slice(0, 5).join(', ')}`)
+  return ok('DKIMReady', 'KeysReady', `${of('Active').length} keys are in use`)
+}
+
+function rotationFacts({ metadata, status }: MailServer): RotationFacts {
+  const request = metadata.annotations?.[ROTATE_DKIM]
+  const published = new Set(
+    status?.dns?.records?.filter(({ state }) => state === 'Published').map(({ name, value }) => `${name} ${value}`),
+  )
+  return {
+    // Not acted on before the first status: a server that is new has new keys.
+    requested: request !== undefined && status?.dkim !== undefined && request !== status.dkim.rotationRequest,
+    isPublished: ({ domain, selector, txt }) => published.has(`${selector}._domainkey.${domain} ${txt}`),
+  }
 }
 
 function troubleOf([refusal]: readonly Refusal[]): Trouble | undefined {

@@ -1,5 +1,6 @@
 /** MailServer.status from what was observed. Pure. */
 
+import { ROTATE_DKIM } from '../api/group.ts'
 import type { MailServer } from '../api/mail-server.ts'
 import type { MailServerSpec } from '../api/mail-server-spec.ts'
 import type { DnsRecordStatus, MailServerStatus } from '../api/mail-server-status.ts'
@@ -28,6 +29,7 @@ export function statusOf(input: StatusInput): MailServerStatus {
   const deployment = observed.children.get(idFor({ kind: 'Deployment' }, server.metadata.name))
   const rollout = deployment ? rolloutOf(deployment) : undefined
   const { hostname } = spec
+  const rotationRequest = server.metadata.annotations?.[ROTATE_DKIM]
   return {
     observedGeneration: server.metadata.generation ?? 0,
     conditions,
@@ -50,12 +52,14 @@ export function statusOf(input: StatusInput): MailServerStatus {
     storage: spec.storage.s3 ? { kind: 'S3', bucket: spec.storage.s3.bucket } : { kind: 'Postgres' },
     certificate: certificateFacts(spec, observed, material.certificate),
     dkim: {
-      keys: material.dkimKeys.map(({ domain, selector, algorithm, secretName }) => ({
+      ...(rotationRequest === undefined ? {} : { rotationRequest }),
+      keys: material.dkimKeys.map(({ domain, selector, algorithm, secretName, state, since }) => ({
         domain,
         selector,
         algorithm,
         secretName,
-        state: 'Active',
+        state,
+        since,
       })),
     },
     dns: { summary: dnsSummary(records), records: [...records] },

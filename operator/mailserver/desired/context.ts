@@ -2,6 +2,7 @@
 
 import { API_VERSION, MailServerResource } from '../../api/group.ts'
 import type { DkimAlgorithm, MailServerSpec } from '../../api/mail-server-spec.ts'
+import type { KeyState } from '../../dkim/rotation.ts'
 import { apiVersionOf } from '../../kube/resources.ts'
 import type { KubeObject, OwnerReference, Resource } from '../../kube/types.ts'
 import type { OptionalKind } from '../kinds.ts'
@@ -12,6 +13,9 @@ export interface DkimKey {
   domain: string
   selector: string
   algorithm: DkimAlgorithm
+  state: KeyState
+  /** When it came into this state, RFC 3339. */
+  since: string
   secretName: string
   privatePem: string
   /** Value of its DNS record. */

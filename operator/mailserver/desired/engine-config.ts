@@ -25,7 +25,7 @@ export function engineConfig(context: DesiredContext): EngineConfigInput | undef
     domains: spec.domains.map((domain) => ({
       name: domain.name,
       dkim: facts.dkimKeys
-        .filter((key) => key.domain === domain.name)
+        .filter((key) => key.domain === domain.name && key.state === 'Active')
         .map((key) => ({
           selector: key.selector,
           algorithm: key.algorithm === 'rsa2048' ? ('rsa-sha256' as const) : ('ed25519-sha256' as const),

@@ -4,7 +4,7 @@
  */
 
 import type { KubeObject } from '../../kube/types.ts'
-import { type DesiredContext, objectOf, ownsData } from './context.ts'
+import { type DesiredContext, type DkimKey, objectOf, ownsData } from './context.ts'
 import {
   adminSecretName,
   caSecretName,
@@ -28,10 +28,21 @@ export const authoritySecret = (context: Named): KubeObject =>
 export const tlsSecret = (context: Named): KubeObject =>
   objectOf(context, 'v1', 'Secret', tlsSecretName(context.server.name), { type: 'kubernetes.io/tls' })
 
+/** app.kubernetes.io/name of the Secrets with DKIM keys. */
+export const DKIM_COMPONENT = 'mail-dkim'
+/** What a key Secret says of itself; an imported key needs the first three. */
+export const dkimAnnotations = {
+  domain: 'mail.openova.io/domain',
+  selector: 'mail.openova.io/selector',
+  algorithm: 'mail.openova.io/algorithm',
+  state: 'mail.openova.io/dkim-state',
+  since: 'mail.openova.io/dkim-since',
+} as const
+
 /** One key pair; kept when the MailServer goes, because its record may still be in DNS. */
 export const dkimSecret = (
   context: NamedSpec,
-  key: { domain: string; selector: string; algorithm: string },
+  key: Pick<DkimKey, 'domain' | 'selector' | 'algorithm' | 'state' | 'since'>,
 ): KubeObject =>
   objectOf(
     context,
@@ -40,13 +51,14 @@ export const dkimSecret = (
     dkimSecretName(context.server.name, key.domain, key.selector),
     { type: 'Opaque' },
     {
-      component: 'mail-dkim',
+      component: DKIM_COMPONENT,
       owned: ownsData(context.spec),
-      annotations: {
-        'mail.openova.io/domain': key.domain,
-        'mail.openova.io/selector': key.selector,
-        'mail.openova.io/algorithm': key.algorithm,
-      },
+      annotations: Object.fromEntries(
+        (['domain', 'selector', 'algorithm', 'state', 'since'] as const).map((name) => [
+          dkimAnnotations[name],
+          key[name],
+        ]),
+      ),
     },
   )
 

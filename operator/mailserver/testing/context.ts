@@ -14,6 +14,8 @@ export function contextOf(spec: Partial<MailServerSpecInput> = {}, facts: Partia
     selector,
     algorithm,
     secretName: dkimSecretName('stalwart', 'example.org', selector),
+    state: 'Active' as const,
+    since: '2026-01-01T00:00:00Z',
     privatePem: `-----${selector}-----`,
     txt: `v=DKIM1; k=${algorithm}; p=AAAA`,
   })
