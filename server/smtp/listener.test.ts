@@ -129,6 +129,7 @@ for (const [what, command, want] of [
   ['AUTH on port 25', 'AUTH PLAIN', '500 5.5.2 ...'],
   ['a declared size over the limit', 'MAIL FROM:<a@b.example> SIZE=99999999999', '552 5.3.4 ...'],
   ['an unknown BODY', 'MAIL FROM:<a@b.example> BODY=X', '501 5.5.4 ...'],
+  ['an unknown parameter of MAIL', 'MAIL FROM:<a@b.example> FOO=1', '555 5.5.4 Parameter FOO is not supported'],
   ['XCLIENT from anybody', 'XCLIENT ADDR=192.0.2.1', '500 5.5.2 ...'],
   ['smtp-server’s jokes', 'WIZ', '500 5.5.2 ...'],
 ] as const)

@@ -179,6 +179,8 @@ export function createSmtpListener(options: SmtpListenerOptions): SmtpListener {
       answer(login, session, callback, 'login', () => ({ login: credentials.username }))
     },
     onMailFrom(address, session, callback) {
+      const unknown = unknownParameter(address.args, role === 'mx' ? MAIL_PARAMETERS : [...MAIL_PARAMETERS, 'AUTH'])
+      if (unknown) return callback(unknown)
       const { SIZE } = address.args || {}
       const envelope: Envelope = {
         reversePath: address.address,
@@ -192,6 +194,8 @@ export function createSmtpListener(options: SmtpListenerOptions): SmtpListener {
       }))
     },
     onRcptTo(address, session, callback) {
+      const unknown = unknownParameter(address.args, RCPT_PARAMETERS)
+      if (unknown) return callback(unknown)
       const envelope = envelopes.get(session) ?? noEnvelope
       const earlier = session.envelope.rcptTo.length
       const accepted = handler.recipient(clientOf(session), envelope, address.address, earlier).then((accountId) => {
@@ -239,6 +243,18 @@ export function createSmtpListener(options: SmtpListenerOptions): SmtpListener {
     drain: (deadlineMs) => server.drain(deadlineMs),
     connections: () => server.openConnections(),
   }
+}
+
+/** What our extensions define: RFC 1870, 6152, 6531, 3461. AUTH= (RFC 4954 §5) is taken on the submission ports and unused. */
+const MAIL_PARAMETERS = ['SIZE', 'BODY', 'SMTPUTF8', 'RET', 'ENVID']
+const RCPT_PARAMETERS = ['NOTIFY', 'ORCPT']
+
+/** RFC 5321 §4.1.1.11: a parameter of no offered extension is refused with 555. */
+function unknownParameter(parameters: object | false, known: string[]): Error | undefined {
+  const unknown = Object.keys(parameters || {}).find((name) => !known.includes(name))
+  if (unknown === undefined) return undefined
+  const text = `Parameter ${unknown.slice(0, 40)} is not supported`
+  return replyError(new SmtpRefusal({ code: 555, enhanced: '5.5.4' }, text))
 }
 
 /** smtp-server's names for our limits. */
