@@ -3,16 +3,20 @@ import { z } from 'zod'
 import type { EmailFilter, EmailSort } from '../../mailstore/types.ts'
 import { id, unsignedInt, utcDate } from '../arguments.ts'
 import { MethodError } from '../wire/errors.ts'
+import { KEYWORD } from './patch.ts'
 
 const MAX_DEPTH = 20
 const MAX_CONDITIONS = 200
 
 const keyword = z
   .string()
-  .min(1)
-  .max(255)
-  .transform((text) => text.toLowerCase())
-const text = z.string().max(10_000)
+  .regex(KEYWORD, 'is no keyword')
+  .transform((name) => name.toLowerCase())
+/** No message has NUL in its text, and Postgres no NUL in its. */
+const text = z
+  .string()
+  .max(10_000)
+  .transform((words) => words.replaceAll('\0', ' '))
 
 const condition = z.strictObject({
   inMailbox: id.optional(),

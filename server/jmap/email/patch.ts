@@ -56,7 +56,7 @@ export function readSet(value: unknown, property: 'keywords' | 'mailboxIds'): st
 }
 
 /** Keywords: RFC 8621 §4.1.1, printable ASCII without what IMAP's atoms exclude. */
-const KEYWORD = /^[\x21\x23\x24\x26\x27\x2b-\x5b\x5e-\x7a\x7c\x7e]{1,255}$/
+export const KEYWORD = /^[\x21\x23\x24\x26\x27\x2b-\x5b\x5e-\x7a\x7c\x7e]{1,255}$/
 
 function readMember(name: string, property: 'keywords' | 'mailboxIds'): string {
   if (property === 'mailboxIds') {
