@@ -374,6 +374,22 @@ test('submission offers AUTH only under TLS', async () => {
   client.destroy()
 })
 
+test('an account that is disabled after its login sends no more', async () => {
+  await using started = await startListener({ role: 'submission', tls: testTls })
+  const client = await session(started)
+  await client.command('STARTTLS')
+  await client.startTls()
+  await client.command('EHLO x')
+  assert.match(await client.command(`AUTH PLAIN ${LOGIN}`), /^235/)
+  assert.match(await client.command('MAIL FROM:<ann@example.org>'), /^250/)
+  await client.command('RSET')
+  const account = started.accounts.byAddress.get('ann@example.org')
+  assert.ok(account)
+  account.disabled = true
+  assert.match(await client.command('MAIL FROM:<ann@example.org>'), /^550 5\.7\.1 /)
+  client.destroy()
+})
+
 test('submissions speaks TLS from the first byte; wrong passwords are 535, too many of them 454', async () => {
   await using started = await startListener({ role: 'submissions', tls: testTls })
   const client = await SmtpClient.connect(started.port)

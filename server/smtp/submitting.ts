@@ -15,7 +15,11 @@ export interface SubmittingDeps {
 export function submittedMail({ config, accounts, submitter }: SubmittingDeps): TransactionHandler {
   return {
     async mail(client, envelope) {
-      const account = authenticated(client)
+      const { id } = authenticated(client)
+      // a session may be older than what has become of its account
+      const account = await accounts.findById(id)
+      if (!account || account.disabled)
+        throw new SmtpRefusal({ code: 550, enhanced: '5.7.1' }, 'This account is disabled')
       // RFC 6409 §6.1; the null reverse-path is for notifications such as read receipts
       if (envelope.reversePath === '' || (await accounts.maySendAs(account, envelope.reversePath))) return
       throw new SmtpRefusal({ code: 553, enhanced: '5.7.1' }, 'This address is not yours to send from')
