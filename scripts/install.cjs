@@ -13,5 +13,8 @@ if (!existsSync(installed) || !existsSync(node) || statSync(installed).mtimeMs <
   console.log('Installing the packages (once; about a minute)')
   const npm = process.env.npm_execpath
   const command = npm ? [process.execPath, [npm]] : ['npm', []]
-  execFileSync(command[0], [...command[1], 'ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root, stdio: 'inherit' })
+  execFileSync(command[0], [...command[1], 'ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+    stdio: 'inherit',
+  })
 }
