@@ -238,6 +238,7 @@ test('SEARCH: keys, ESEARCH, saved results', async () => {
     ['SENTON 1-Nov-2026', '1'],
     ['SMALLER 45', '2 3'],
     ['LARGER 45', '1'],
+    ['SMALLER 99999999999', '1 2 3'],
     ['HEADER Subject ""', '1 2 3'],
     ['HEADER To BOB', '1'],
     ['TO ""', '1'],

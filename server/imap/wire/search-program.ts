@@ -123,9 +123,9 @@ class SearchParser {
         return filter({ header: header.toLowerCase(), contains: input.astring() })
       }
       case 'LARGER':
-        return filter({ largerThan: input.number64() })
+        return filter({ largerThan: this.#size() })
       case 'SMALLER':
-        return filter({ smallerThan: input.number64() })
+        return filter({ smallerThan: this.#size() })
       case 'BEFORE':
         return filter({ receivedBefore: input.date() })
       case 'SINCE':
@@ -169,6 +169,11 @@ class SearchParser {
   #field(header: string, contains: (text: string) => EmailFilter): SearchKey {
     const text = this.input.astring()
     return { filter: text === '' ? { header, contains: '' } : contains(text) }
+  }
+
+  /** No message is near this size: more says nothing more, and the store counts no further. */
+  #size(): number {
+    return Math.min(this.input.number64(), 0x7fffffff)
   }
 
   #ago(seconds: number): Date {
