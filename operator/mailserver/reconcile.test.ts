@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { APPLIED_HASH, MailServerResource } from '../api/group.ts'
+import type { MailServer } from '../api/mail-server.ts'
 import { findCondition } from '../kube/conditions.ts'
 import { ConfigMap, Deployment, NetworkPolicy, PodDisruptionBudget, Secret, Service } from '../kube/resources.ts'
 import { type Operator, prepareOperator } from '../run.ts'
@@ -16,6 +17,9 @@ const buckets = new Map<
   { ok: true; message: string } | { ok: false; reason: 'AccessDenied'; code: string; message: string }
 >()
 
+/** How far the operator's clock is ahead. */
+let later = 0
+
 async function startOperator(): Promise<{ operator: Operator; writes: string[]; reads: string[] }> {
   const { client: counted, writes, reads } = await cluster.countingClient()
   const operator = prepareOperator(
@@ -23,6 +27,7 @@ async function startOperator(): Promise<{ operator: Operator; writes: string[]; 
     {
       client: counted,
       ensureBucket: async ({ bucket }) => buckets.get(bucket) ?? { ok: true, message: `bucket ${bucket} answers` },
+      now: () => new Date(Date.now() + later),
       verifyDns: async ({ records }) => records.map((record) => ({ ...record, state: 'Published' as const })),
     },
   )
@@ -173,6 +178,58 @@ test('a new domain reaches the engine by configuration, without new Pods', async
   assert.equal(await template(), before)
 })
 
+test('DKIM keys are rotated on request: published, then signing, then withdrawn', async () => {
+  const keysOf = (found: MailServer) =>
+    (found.status?.dkim?.keys ?? [])
+      .filter(({ domain, algorithm }) => domain === 'example.org' && algorithm === 'rsa2048')
+      .map(({ selector, state }) => `${selector.replace(/^\d{8}/, 'DATE')} ${state}`)
+      .sort()
+      .join(', ')
+  const signing = async () => {
+    const text = (await client.get(ConfigMap, { namespace, name: 'first-config' })).data?.['config.json'] ?? '{}'
+    const config = JSON.parse(text) as { domains: { name: string; dkim: { selector: string }[] }[] }
+    return config.domains.find(({ name }) => name === 'example.org')?.dkim[0]?.selector
+  }
+  const look = () => running.operator.controllers[0]?.queue.add({ namespace, name: 'first' })
+  /** Time passes, and with it the operator looks again. */
+  const until = (keys: string) =>
+    cluster.until(
+      'first',
+      (found) => {
+        look()
+        return keysOf(found) === keys
+      },
+      keys,
+    )
+  const annotations = { 'mail.openova.io/rotate-dkim': 'please' }
+  await client.mergePatch(MailServerResource, { namespace, name: 'first' }, { metadata: { annotations } })
+  const published = await until('DATE Publishing, default Active')
+  assert.equal(published.status?.dkim?.rotationRequest, 'please')
+  assert.ok(published.status?.dns?.records?.some(({ name }) => /^\d{8}\._domainkey\.example\.org$/.test(name)))
+  assert.equal(await signing(), 'default')
+
+  later = 2 * 3_600_000 // longer than the record's TTL
+  await until('DATE Active, default Retiring')
+  assert.match((await signing()) ?? '', /^\d{8}$/)
+
+  later += 8 * 86_400_000
+  const done = await until('DATE Active')
+  await cluster.eventually(
+    async () => (await cluster.get(Secret, 'first-dkim-example.org-default')) === undefined,
+    'its Secret to go',
+  )
+  assert.equal(
+    done.status?.dns?.records?.some(({ name }) => name === 'default._domainkey.example.org'),
+    false,
+  )
+
+  await sleep(300)
+  const before = running.writes.length
+  look()
+  await sleep(200)
+  assert.deepEqual(running.writes.slice(before), [])
+})
+
 test('a missing credentials Secret is named, and found when it comes', async () => {
   buckets.set('second', {
     ok: false,
@@ -233,14 +290,19 @@ test('what the schema cannot see is Stalled, and mended by mending the spec', as
 })
 
 test('deleted with Retain, database and keys stay and the rest goes; made again, they are taken up', async () => {
-  const key = (await client.get(Secret, { namespace, name: 'first-dkim-example.org-default' })).data
+  const listed = await client.list(Secret, { namespace, labelSelector: 'app.kubernetes.io/name=mail-dkim' })
+  const name =
+    listed.items.map(({ metadata }) => metadata.name).find((found) => /^first-dkim-example\.org-\d{8}$/.test(found)) ??
+    ''
+  const key = (await client.get(Secret, { namespace, name })).data
   await client.delete(MailServerResource, { namespace, name: 'first' })
   await cluster.eventually(async () => (await cluster.get(Deployment, 'first')) === undefined, 'the Deployment to go')
   await cluster.eventually(async () => (await cluster.get(Secret, 'first-admin')) === undefined, 'the token to go')
-  assert.deepEqual((await cluster.get(Secret, 'first-dkim-example.org-default'))?.data, key)
+  assert.deepEqual((await cluster.get(Secret, name))?.data, key)
   await cluster.mailServer('first')
   await cluster.until('first', isReady, 'first to be Ready again')
-  const again = await client.get(Secret, { namespace, name: 'first-dkim-example.org-default' })
+  const again = await client.get(Secret, { namespace, name })
+  assert.equal(await cluster.get(Secret, 'first-dkim-example.org-default'), undefined)
   assert.deepEqual(again.data, key)
   assert.ok(again.metadata.annotations?.[APPLIED_HASH])
 })

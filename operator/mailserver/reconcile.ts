@@ -16,7 +16,7 @@ import { databaseStatement } from './dependencies/database.ts'
 import { dnsStatement, recordStates } from './dependencies/dns.ts'
 import { engineStatement, networkStatement, rolloutOf } from './dependencies/engine.ts'
 import { integrationStatements } from './dependencies/integrations.ts'
-import { ok, type Statement, waiting } from './dependencies/statement.ts'
+import { MINUTE_MS, ok, type Statement, waiting } from './dependencies/statement.ts'
 import { bucketWishes, storageStatement } from './dependencies/storage.ts'
 import type { DesiredContext, DkimKey } from './desired/context.ts'
 import { recordsOf } from './desired/dns-endpoint.ts'
@@ -173,7 +173,10 @@ function dkimStatement({ dkimKeys, dkimTrouble }: Material): Statement {
   if (trouble) return waiting('DKIMReady', 'KeyUnusable', trouble, { terminal: true })
   const of = (state: DkimKey['state']) => dkimKeys.filter((key) => key.state === state)
   const coming = of('Publishing').map(({ domain, selector }) => `${selector}._domainkey.${domain}`)
-  if (coming.length > 0) return ok('DKIMReady', 'Rotating', `Waiting for DNS to show ${coming.slice(0, 5).join(', ')}`)
+  if (coming.length > 0) {
+    const message = `Waiting for DNS to show ${coming.slice(0, 5).join(', ')}`
+    return { ...ok('DKIMReady', 'Rotating', message), pollMs: MINUTE_MS }
+  }
   return ok('DKIMReady', 'KeysReady', `${of('Active').length} keys are in use`)
 }
 
