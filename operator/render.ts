@@ -28,12 +28,22 @@ export interface RenderOptions {
  * @throws InvalidSpec naming the fields
  */
 export function renderObjects(yaml: string, options: RenderOptions): string {
+  return contextsOf(yaml, options)
+    .flatMap(desiredObjects)
+    .map((object) => `---\n${stringify(withoutUid(object), { lineWidth: 0 })}`)
+    .join('')
+}
+
+/**
+ * What desired objects are made of, for every MailServer of a file.
+ * @throws InvalidSpec naming the fields
+ */
+export function contextsOf(yaml: string, options: RenderOptions): DesiredContext[] {
   const servers = parseAllDocuments(yaml)
     .map((document) => document.toJS() as KubeObject | null)
     .filter((object) => object?.kind === MailServerResource.kind)
   if (servers.length === 0) throw new InvalidSpec('there is no MailServer in the file')
-  const objects = servers.flatMap((server) => (server ? desiredObjects(contextOf(server, options)) : []))
-  return objects.map((object) => `---\n${stringify(withoutUid(object), { lineWidth: 0 })}`).join('')
+  return servers.flatMap((server) => (server ? [contextOf(server, options)] : []))
 }
 
 function contextOf(server: KubeObject, { image, addresses }: RenderOptions): DesiredContext {
