@@ -2,10 +2,10 @@
 import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
-import { domainToASCII } from 'node:url'
 import SMTPConnection, { type SMTPConnectionOptions } from 'nodemailer/lib/smtp-connection'
 import type { EngineConfig } from '../config.ts'
 import type { DnsResolver } from '../senderauth/resolver.ts'
+import { withALabels } from './a-labels.ts'
 import { type Outcome, outcomeOf, ownReply, parseReply, type Reply } from './reply.ts'
 import { addressesOf, routeOf } from './route.ts'
 import type { QueueRecipient } from './types.ts'
@@ -201,7 +201,7 @@ async function deliverAll(
         )
     const remoteSendsDsn = sent.ehlo.some((line) => /^DSN\b/i.test(line))
     for (const { address } of group) {
-      const refused = sent.refused?.get(wireAddress(address))
+      const refused = sent.refused?.get(withALabels(address))
       const reply = refused ?? (sent.error ? replyOf(sent.error) : parseReply(sent.response ?? '250'))
       results.set(address, { outcome: outcomeOf(reply), reply, remoteHost: target.host, remoteSendsDsn })
     }
@@ -224,13 +224,6 @@ interface Sent {
   ehlo: string[]
 }
 
-/** With A-labels, which every server takes; only a local part beyond ASCII needs SMTPUTF8 (RFC 6531). */
-function wireAddress(address: string): string {
-  const at = address.lastIndexOf('@')
-  const domain = domainToASCII(address.slice(at + 1))
-  return domain === '' ? address : `${address.slice(0, at)}@${domain}`
-}
-
 async function send(
   connection: SMTPConnection,
   mail: Mail,
@@ -238,8 +231,9 @@ async function send(
   to: string[],
 ): Promise<Sent> {
   const envelope = {
-    from: mail.reversePath === '' ? (false as const) : wireAddress(mail.reversePath),
-    to: to.map(wireAddress),
+    from: mail.reversePath === '' ? (false as const) : withALabels(mail.reversePath),
+    // every server takes A-labels; only a local part beyond ASCII needs SMTPUTF8 (RFC 6531)
+    to: to.map(withALabels),
     size: mail.raw.length,
     use8BitMime: mail.raw.some((byte) => byte > 127),
     ...(notify || orcpt || mail.envelopeId || mail.ret

@@ -1,7 +1,7 @@
 /** All SQL of the queue. A lease says which process delivers a recipient's mail now; it ends by itself. */
-import { domainToASCII } from 'node:url'
 import type { Blobs } from '../blob/blobs.ts'
 import type { Database, Queryable, Transaction } from '../db/database.ts'
+import { domainOf } from './a-labels.ts'
 import type { QueueItem, QueueRecipient } from './types.ts'
 
 export const QUEUE_CHANNEL = 'queue'
@@ -33,12 +33,6 @@ export interface Delivery {
 /** Puts large messages into the blob store. Call it before the transaction: the bucket may be slow. */
 export async function placeRaw(blobs: Blobs, raw: Buffer): Promise<StoredRaw> {
   return blobs.placement(raw.length) === 'inline' ? { raw } : { blobId: await blobs.put(raw) }
-}
-
-/** The domain as DNS knows it: lower case, A-labels (RFC 5890). */
-export function domainOf(address: string): string {
-  const domain = address.slice(address.lastIndexOf('@') + 1).toLowerCase()
-  return domainToASCII(domain) || domain
 }
 
 /** Writes a message with its recipients; workers hear of it at the commit. @returns its queue id */

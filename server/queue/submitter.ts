@@ -12,9 +12,10 @@ import type { Mailstore } from '../mailstore/types.ts'
 import { signMessage } from '../senderauth/sign.ts'
 import type { SigningKey } from '../senderauth/types.ts'
 import type { RateCounter } from '../spam/rate-counter.ts'
+import { domainOf, withALabels } from './a-labels.ts'
 import { completeMessage } from './complete.ts'
 import type { QueueMetrics } from './metrics.ts'
-import { domainOf, insertMessage, placeRaw } from './store.ts'
+import { insertMessage, placeRaw } from './store.ts'
 import { receivedField, returnPathField } from './trace.ts'
 import { type QueueRecipient, type Submission, SubmissionRefused, type Submitter } from './types.ts'
 
@@ -39,7 +40,8 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
   const logger = deps.logger.child({ component: 'submission' })
   return {
     async submit(submission) {
-      const { account, reversePath, deliveryKey } = submission
+      const { account, deliveryKey } = submission
+      const reversePath = withALabels(submission.reversePath)
       const recipients = uniqueRecipients(submission.recipients)
       await checkEnvelope(deps, submission, recipients)
       const id = randomBytes(8).toString('hex')
@@ -111,7 +113,8 @@ export function createSubmitter(deps: SubmitterDeps): Submitter {
 }
 
 /** An address twice is one recipient; the last one's wishes hold. */
-function uniqueRecipients(recipients: QueueRecipient[]): QueueRecipient[] {
+function uniqueRecipients(given: QueueRecipient[]): QueueRecipient[] {
+  const recipients = given.map((recipient) => ({ ...recipient, address: withALabels(recipient.address) }))
   return [...new Map(recipients.map((recipient) => [recipient.address.toLowerCase(), recipient])).values()]
 }
 
@@ -121,7 +124,7 @@ async function checkEnvelope(
   recipients: QueueRecipient[],
 ): Promise<void> {
   if (account.disabled) throw new SubmissionRefused({ code: 550, enhanced: '5.7.1' }, 'This account is disabled')
-  if (reversePath !== '' && !(await accounts.maySendAs(account, reversePath)))
+  if (reversePath !== '' && !(await accounts.maySendAs(account, withALabels(reversePath))))
     throw new SubmissionRefused({ code: 553, enhanced: '5.7.1' }, 'This address is not yours to send from')
   if (recipients.length === 0) throw new SubmissionRefused({ code: 554, enhanced: '5.5.1' }, 'No valid recipients')
   if (recipients.length > config.limits.recipientsPerMessage)
@@ -133,7 +136,7 @@ async function checkEnvelope(
 /** RFC 6409 §6.1: the people it says it is from are the account's own addresses. */
 async function checkFrom(accounts: Accounts, account: Account, from: string[]): Promise<void> {
   for (const address of from)
-    if (!(await accounts.maySendAs(account, address)))
+    if (!(await accounts.maySendAs(account, withALabels(address))))
       throw new SubmissionRefused({ code: 550, enhanced: '5.7.1' }, `From: ${address} is not yours to send from`)
 }
 

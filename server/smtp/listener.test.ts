@@ -110,6 +110,12 @@ for (const [what, options, recipient, want] of [
     'ann@example.org',
     '451 4.7.1 Greylisted, try again later',
   ],
+  [
+    'an internationalized domain, given as U-label',
+    { mailboxes: ['ann@xn--bcher-kva.example.org'] },
+    'ann@b\xc3\xbccher.example.org',
+    '250 2.1.5 Accepted',
+  ],
   ['postmaster without a domain', { mailboxes: ['postmaster@example.org'] }, 'Postmaster', '250 2.1.5 Accepted'],
   ['no address', {}, '', '501 5.1.3 Error: Bad recipient address syntax'],
 ] satisfies [string, StartOptions, string, string][])

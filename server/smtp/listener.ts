@@ -11,6 +11,7 @@ import type { LoginThrottle } from '../accounts/login-throttle.ts'
 import type { EngineConfig } from '../config.ts'
 import { inNetworks } from '../listener/networks.ts'
 import type { Mailstore } from '../mailstore/types.ts'
+import { withALabels } from '../queue/a-labels.ts'
 import type { Queue, QueueRecipient, Submitter } from '../queue/types.ts'
 import type { SenderAuth } from '../senderauth/types.ts'
 import type { SpamJudge } from '../spam/types.ts'
@@ -181,6 +182,7 @@ export function createSmtpListener(options: SmtpListenerOptions): SmtpListener {
     onMailFrom(address, session, callback) {
       const unknown = unknownParameter(address.args, role === 'mx' ? MAIL_PARAMETERS : [...MAIL_PARAMETERS, 'AUTH'])
       if (unknown) return callback(unknown)
+      address.address = withALabels(address.address) // smtp-server shows U-labels
       const { SIZE } = address.args || {}
       const envelope: Envelope = {
         reversePath: address.address,
@@ -196,6 +198,7 @@ export function createSmtpListener(options: SmtpListenerOptions): SmtpListener {
     onRcptTo(address, session, callback) {
       const unknown = unknownParameter(address.args, RCPT_PARAMETERS)
       if (unknown) return callback(unknown)
+      address.address = withALabels(address.address)
       const envelope = envelopes.get(session) ?? noEnvelope
       const earlier = session.envelope.rcptTo.length
       const accepted = handler.recipient(clientOf(session), envelope, address.address, earlier).then((accountId) => {
