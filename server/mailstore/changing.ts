@@ -50,7 +50,7 @@ export function createChangingMethods(db: Database, emailIds: EmailIds): Changin
     async expunge(accountId, mailboxId, ranges) {
       return changeAccount(db, accountId, async (tx, change) => {
         const mailbox = await readMailbox(tx, change.accountId, mailboxId)
-        const removed = await readMemberships(tx, mailbox.id, ranges, '$deleted')
+        const removed = await readMemberships(tx, mailbox.id, ranges, { keyword: '$deleted' })
         if (removed.length === 0) return { uids: [], modSeq: change.modSeq - 1 }
         await applyMailChange(tx, change, { removed })
         return { uids: removed.map(({ uid }) => uid), modSeq: change.modSeq }

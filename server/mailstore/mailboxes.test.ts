@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { startTestStore, type TestStore } from '../../test/mailstore.ts'
+import { createMailboxMethods } from './mailboxes.ts'
 import { createFixture, item, message } from './testing/fixture.ts'
 import {
   LimitReached,
@@ -74,4 +75,16 @@ test('an account has a limit of mailboxes', async () => {
   await using own = await startTestStore({ config: { limits: { mailboxesPerAccount: 8 } } })
   await own.mailstore.createMailbox(own.alice.id, 'a/b')
   await assert.rejects(own.mailstore.createMailbox(own.alice.id, 'c'), LimitReached)
+})
+
+test('a mailbox with more messages than one transaction takes goes with all of them', async () => {
+  const user = await newAccount()
+  const { db, config, mailstore } = store
+  const { deleteMailbox } = createMailboxMethods({ db, limits: config.limits, now: () => new Date(), deleteBatch: 3 })
+  const { id } = await mailstore.createMailbox(user.id, 'Many')
+  const kept = item(user.id, message())
+  await mailstore.ingest([kept, ...Array.from({ length: 7 }, () => item(user.id, message(), { mailboxes: [{ id }] }))])
+  await deleteMailbox(user.id, id, { removeMessages: true })
+  assert.equal(await mailstore.mailbox(user.id, id), undefined)
+  assert.equal((await store.accounts.findById(user.id))?.usedBytes, kept.raw.length)
 })

@@ -24,6 +24,8 @@ export interface MailboxesDeps {
   db: Database
   limits: Limits
   now: () => Date
+  /** Messages deleted per transaction with their mailbox. */
+  deleteBatch?: number
 }
 
 type MailboxMethods = Pick<
@@ -31,7 +33,7 @@ type MailboxMethods = Pick<
   'mailboxes' | 'mailbox' | 'mailboxByPath' | 'openMailbox' | 'createMailbox' | 'updateMailbox' | 'deleteMailbox'
 >
 
-export function createMailboxMethods({ db, limits, now }: MailboxesDeps): MailboxMethods {
+export function createMailboxMethods({ db, limits, now, deleteBatch = 5000 }: MailboxesDeps): MailboxMethods {
   async function readOne(condition: string, values: unknown[]): Promise<Mailbox | undefined> {
     const [row] = await db.query<MailboxRow>(`select ${MAILBOX_COLUMNS} from mailbox b where ${condition}`, values)
     return row && toMailbox(row)
@@ -100,19 +102,27 @@ export function createMailboxMethods({ db, limits, now }: MailboxesDeps): Mailbo
     },
 
     async deleteMailbox(accountId, mailboxId, { removeMessages }) {
-      await changeAccount(db, accountId, async (tx, change) => {
-        const rows = await readMailboxRows(tx, change.accountId)
-        const row = rows.find((one) => one.id === String(parseId('m', mailboxId)))
-        if (!row) throw new MailboxNotFound(`no mailbox ${mailboxId}`)
-        if (row.role === 'inbox') throw new MailboxNameInvalid('the inbox cannot be deleted')
-        if (rows.some((one) => one.parent_id === row.id)) throw new MailboxHasChildren(`${row.path} has children`)
-        if (row.total_emails > 0 && !removeMessages) throw new MailboxNotEmpty(`${row.path} is not empty`)
-        const removed = await readMemberships(tx, Number(row.id), undefined)
-        await applyMailChange(tx, change, { removed })
-        change.note('m', 'd', Number(row.id))
-        await tx.query('delete from mailbox where id = $1', [row.id])
-      })
+      // A large mailbox goes in several transactions, so that none outlasts the statement deadline.
+      for (let isGone = false; !isGone; ) isGone = await deleteSome(accountId, mailboxId, removeMessages)
     },
+  }
+
+  /** @returns true when the mailbox is gone, false when it still has messages */
+  function deleteSome(accountId: string, mailboxId: string, removeMessages: boolean): Promise<boolean> {
+    return changeAccount(db, accountId, async (tx, change) => {
+      const rows = await readMailboxRows(tx, change.accountId)
+      const row = rows.find((one) => one.id === String(parseId('m', mailboxId)))
+      if (!row) throw new MailboxNotFound(`no mailbox ${mailboxId}`)
+      if (row.role === 'inbox') throw new MailboxNameInvalid('the inbox cannot be deleted')
+      if (rows.some((one) => one.parent_id === row.id)) throw new MailboxHasChildren(`${row.path} has children`)
+      if (row.total_emails > 0 && !removeMessages) throw new MailboxNotEmpty(`${row.path} is not empty`)
+      const removed = await readMemberships(tx, Number(row.id), undefined, { limit: deleteBatch })
+      await applyMailChange(tx, change, { removed })
+      if (removed.length === deleteBatch) return false
+      change.note('m', 'd', Number(row.id))
+      await tx.query('delete from mailbox where id = $1', [row.id])
+      return true
+    })
   }
 
   /** Runs work under the account's writer lock, writes its change, and reads the mailbox it answers again. */

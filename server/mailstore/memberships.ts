@@ -34,14 +34,15 @@ export async function readMemberships(
   tx: Transaction,
   mailboxId: number,
   ranges: Ranges | undefined,
-  keyword?: Keyword,
+  { keyword, limit }: { keyword?: Keyword; limit?: number } = {},
 ): Promise<Membership[]> {
   const values: unknown[] = [mailboxId]
   const conditions = ['m.mailbox_id = $1']
   if (ranges) conditions.push(rangesCondition('m.uid', '$1', ranges, values))
   if (keyword !== undefined) conditions.push(`$${values.push(keyword)} = any(m.keywords)`)
   const rows = await tx.query<Row>(
-    `select ${COLUMNS} from membership m where ${conditions.join(' and ')} order by m.uid`,
+    `select ${COLUMNS} from membership m where ${conditions.join(' and ')} order by m.uid
+      limit $${values.push(limit ?? null)}::bigint`,
     values,
   )
   return rows.map(toMembership)
