@@ -12,7 +12,9 @@ import { type BucketWishes, emptyBucket, ensureBucket, markerKey, openBucketClie
 
 const given = process.env.S3_UNDER_TEST ? new URL(process.env.S3_UNDER_TEST) : undefined
 const directory = await mkdtemp(join(tmpdir(), 'bucket-test-'))
-const server = given ? undefined : await startS3Server({ dir: directory, port: 0, credentials: { accessKey: 'access', secretKey: 'secret-key' } })
+const server = given
+  ? undefined
+  : await startS3Server({ dir: directory, port: 0, credentials: { accessKey: 'access', secretKey: 'secret-key' } })
 after(async () => {
   await server?.[Symbol.asyncDispose]()
   await rm(directory, { recursive: true, force: true })
@@ -64,7 +66,10 @@ test('a bucket that holds other things is left alone, and what to do is said', a
   await client.putObject(mine.bucket, 'holiday.jpg', 'x')
   const state = await ensureBucket(mine)
   assert.ok(!state.ok && state.reason === 'BucketNotOurs')
-  assert.match(state.message, /holds objects of somebody else; to adopt it, put "communication\/stalwart" into object \.mail-operator-owner/)
+  assert.match(
+    state.message,
+    /holds objects of somebody else; to adopt it, put "communication\/stalwart" into object \.mail-operator-owner/,
+  )
   assert.deepEqual(await keysOf(mine), ['holiday.jpg'])
   // And so it is adopted.
   await client.putObject(mine.bucket, markerKey(''), 'communication/stalwart')
