@@ -44,8 +44,12 @@ export function processBegan(pid: number): string | undefined {
 export function openProcessTable(path: string): ProcessTable {
   const entries = new Map<number, Entry>()
   const save = (): void => {
-    writeFileSync(`${path}.new`, JSON.stringify([...entries.values()]), { mode: 0o600 })
-    renameSync(`${path}.new`, path)
+    try {
+      writeFileSync(`${path}.new`, JSON.stringify([...entries.values()]), { mode: 0o600 })
+      renameSync(`${path}.new`, path)
+    } catch {
+      // A full disk, or a state directory that somebody removed: the guards still end what we started.
+    }
   }
   save()
   return {
