@@ -26,6 +26,7 @@ export interface SpamJudgeDeps {
 }
 
 const MINUTE_MS = 60_000
+const NO_RULES: readonly string[] = []
 const RULES_DIRECTORY = join(import.meta.dirname, 'rules')
 
 /** The built-in rules, by file. */
@@ -51,13 +52,14 @@ export function createSpamJudge(deps: SpamJudgeDeps): SpamJudge {
   const builtIn = readBuiltInRules()
   const greylist = createGreylist({ db, config: () => config.spam.greylisting, now })
   const run = createBoundedRunner()
-  let compiled = { of: '', rules: compileRules(builtIn, []), tooSlow: new Set<string>() }
+  /** `of`: a changed configuration comes with a new array. */
+  let compiled = { of: NO_RULES, rules: compileRules(builtIn, []), tooSlow: new Set<string>() }
 
   function currentRules(): typeof compiled {
-    const of = config.spam.rules.length === 0 ? '' : JSON.stringify(config.spam.rules)
+    const of = config.spam.rules.length === 0 ? NO_RULES : config.spam.rules
     if (of === compiled.of) return compiled
     try {
-      compiled = { of, rules: compileRules(builtIn, config.spam.rules), tooSlow: new Set() }
+      compiled = { of, rules: compileRules(builtIn, of), tooSlow: new Set() }
       logger.info({ rules: compiled.rules.length }, 'spam rules loaded')
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
