@@ -18,7 +18,12 @@ COPY package.json LICENSE ./
 COPY crds ./crds
 COPY operator ./operator
 COPY server ./server
+RUN mkdir .compile-cache && chown 1000:1000 .compile-cache
 # Numeric, so that the kubelet can tell that it is not root (runAsNonRoot).
 USER 1000:1000
+# Compiled once here, read by every start: half the time to the first answer. The cache belongs to the user's id.
+ENV NODE_COMPILE_CACHE=/app/.compile-cache
+RUN node --input-type=module -e "await import('./operator/main.ts'); await import('./server/main.ts'); \
+  (await import('node:module')).flushCompileCache(); process.exit(0)"
 # The chart and the operator say which half runs.
 CMD ["node", "operator/main.ts"]
