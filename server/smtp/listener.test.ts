@@ -2,33 +2,15 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OverQuota } from '../mailstore/types.ts'
 import { testTls } from './testing/certificate.ts'
+import { send, session } from './testing/client.ts'
 import { databaseAway, fakeJudge, testConfig } from './testing/fakes.ts'
-import { type StartedListener, type StartOptions, smtpTranscript, startListener } from './testing/start.ts'
+import { type StartOptions, smtpTranscript, startListener } from './testing/start.ts'
 import { SmtpClient } from './testing/transcript.ts'
 
 const HELLO = `
   S: 220 mx.example.org ESMTP
   C: EHLO client.example.net
   S: 250-mx.example.org ...`
-const LOGIN = Buffer.from('\0ann@example.org\0secret').toString('base64')
-
-/** A session after EHLO. */
-async function session(started: StartedListener): Promise<SmtpClient> {
-  const client = await SmtpClient.connect(started.port)
-  assert.match(await client.line(), /^220 /)
-  assert.match(await client.command('EHLO client.example.net'), /^250/)
-  return client
-}
-
-/** Sends one message and gives the reply. */
-async function send(client: SmtpClient, message: string | Buffer, recipients = ['ann@example.org']): Promise<string> {
-  assert.match(await client.command('MAIL FROM:<joe@example.net>'), /^250 2\.1\.0/)
-  for (const recipient of recipients) assert.match(await client.command(`RCPT TO:<${recipient}>`), /^250 2\.1\.5/)
-  assert.match(await client.command('DATA'), /^354/)
-  client.send(message)
-  client.send('\r\n.\r\n')
-  return client.reply()
-}
 
 test('port 25 announces its extensions, STARTTLS too, and no AUTH', async () => {
   await using started = await startListener({ tls: testTls })
@@ -260,46 +242,6 @@ test('two recipients with one account get one copy, and Received names none of s
   client.destroy()
 })
 
-test('a delivery is confirmed by the next command, not by a lost connection', async () => {
-  await using started = await startListener()
-  const lost = await session(started)
-  await send(lost, 'Message-ID: <1@x>\r\n\r\nx')
-  lost.destroy()
-  const goingOn = await session(started)
-  await send(goingOn, 'Message-ID: <2@x>\r\n\r\nx')
-  await goingOn.command('NOOP')
-  const [first, second] = started.mailstore.ingested
-  assert.notEqual(first?.deliveryKey, second?.deliveryKey)
-  assert.deepEqual(started.mailstore.confirmed, [second?.deliveryKey])
-  goingOn.destroy()
-})
-
-test('what a client pipelined behind its message confirms nothing', async () => {
-  await using started = await startListener()
-  const gate = Promise.withResolvers<void>()
-  started.mailstore.gate = gate.promise
-  const client = await session(started)
-  await client.command('MAIL FROM:<>')
-  await client.command('RCPT TO:<ann@example.org>')
-  await client.command('DATA')
-  client.send('Message-ID: <1@x>\r\n\r\nx\r\n.\r\nNOOP\r\n')
-  gate.resolve()
-  assert.match(await client.reply(), /^250 2\.6\.0/)
-  assert.match(await client.reply(), /^250 2\.0\.0/)
-  assert.deepEqual(started.mailstore.confirmed, [])
-  await client.command('NOOP')
-  assert.equal(started.mailstore.confirmed.length, 1)
-  client.destroy()
-})
-
-test('a message without Message-ID has no delivery key: the same bytes may be two messages', async () => {
-  await using started = await startListener()
-  const client = await session(started)
-  await send(client, 'Subject: x\r\n\r\nx')
-  assert.equal(started.mailstore.ingested[0]?.deliveryKey, undefined)
-  client.destroy()
-})
-
 for (const [action, reply, mailbox] of [
   ['junk', /^250 2\.6\.0/, 'junk'],
   ['reject', /^550 5\.7\.1 Message refused as spam$/, undefined],
@@ -323,189 +265,4 @@ test('with spam.enabled off nothing is judged and nothing said about it', async 
   assert.match(await send(client, 'Subject: x\r\n\r\nx'), /^250/)
   assert.doesNotMatch(started.mailstore.ingested[0]?.raw.toString() ?? '', /Authentication-Results/)
   client.destroy()
-})
-
-test('submission: STARTTLS, then AUTH, then mail (RFC 6409, RFC 4954)', () =>
-  smtpTranscript(
-    { role: 'submission', tls: testTls },
-    `${HELLO}
-  C: AUTH PLAIN ${LOGIN}
-  S: 538 5.7.11 Encryption required, use STARTTLS first
-  C: MAIL FROM:<ann@example.org>
-  S: 530 5.7.0 ...
-  C: STARTTLS
-  S: 220 2.0.0 Ready to start TLS
-  TLS
-  C: EHLO client.example.net
-  S: 250-mx.example.org ...
-  C: MAIL FROM:<ann@example.org>
-  S: 530 5.7.0 ...
-  C: AUTH PLAIN ${LOGIN}
-  S: 235 2.7.0 Authentication successful
-  C: MAIL FROM:<bob@example.org>
-  S: 553 5.7.1 This address is not yours to send from
-  C: MAIL FROM:<ann@example.org> RET=HDRS ENVID=e1
-  S: 250 2.1.0 Accepted
-  C: RCPT TO:<nobody@example.org>
-  S: 550 5.1.1 No such mailbox here
-  C: RCPT TO:<joe@example.com> NOTIFY=FAILURE,DELAY ORCPT=rfc822;joe@example.com
-  S: 250 2.1.5 Accepted
-  C: DATA
-  S: 354 ...
-  C: Subject: x
-  C: .
-  S: 250 2.6.0 Accepted, id q1
-  C: QUIT
-  S: 221 2.0.0 Bye`,
-    ({ submitted }) => {
-      const [submission] = submitted
-      assert.equal(submission?.account.address, 'ann@example.org')
-      assert.equal(submission?.client.protocol, 'ESMTPSA')
-      assert.equal(submission?.ret, 'hdrs')
-      assert.equal(submission?.envelopeId, 'e1')
-      assert.deepEqual(submission?.recipients, [
-        { address: 'joe@example.com', notify: ['failure', 'delay'], orcpt: 'rfc822;joe@example.com' },
-      ])
-    },
-  ))
-
-test('submission offers AUTH only under TLS', async () => {
-  await using started = await startListener({ role: 'submission', tls: testTls })
-  const client = await SmtpClient.connect(started.port)
-  await client.line()
-  assert.doesNotMatch(await client.command('EHLO x'), /AUTH/)
-  await client.command('STARTTLS')
-  await client.startTls()
-  assert.match(await client.command('EHLO x'), /AUTH PLAIN LOGIN/)
-  client.destroy()
-})
-
-test('an account that is disabled after its login sends no more', async () => {
-  await using started = await startListener({ role: 'submission', tls: testTls })
-  const client = await session(started)
-  await client.command('STARTTLS')
-  await client.startTls()
-  await client.command('EHLO x')
-  assert.match(await client.command(`AUTH PLAIN ${LOGIN}`), /^235/)
-  assert.match(await client.command('MAIL FROM:<ann@example.org>'), /^250/)
-  await client.command('RSET')
-  const account = started.accounts.byAddress.get('ann@example.org')
-  assert.ok(account)
-  account.disabled = true
-  assert.match(await client.command('MAIL FROM:<ann@example.org>'), /^550 5\.7\.1 /)
-  client.destroy()
-})
-
-test('submissions speaks TLS from the first byte; wrong passwords are 535, too many of them 454', async () => {
-  await using started = await startListener({ role: 'submissions', tls: testTls })
-  const client = await SmtpClient.connect(started.port)
-  await client.startTls()
-  assert.match(await client.line(), /^220 /)
-  await client.command('EHLO x')
-  const wrong = Buffer.from('\0ann@example.org\0wrong').toString('base64')
-  for (let i = 0; i < 3; i++)
-    assert.equal(await client.command(`AUTH PLAIN ${wrong}`), '535 5.7.8 Authentication credentials invalid')
-  assert.match(await client.command(`AUTH PLAIN ${LOGIN}`), /^454 4\.7\.0 /)
-  assert.deepEqual(started.failedLogins, ['127.0.0.1', '127.0.0.1', '127.0.0.1'])
-  client.destroy()
-})
-
-test('confirmation works under TLS too', async () => {
-  await using started = await startListener({ tls: testTls })
-  const client = await session(started)
-  await client.command('STARTTLS')
-  await client.startTls()
-  await client.command('EHLO x')
-  await send(client, 'Message-ID: <1@x>\r\n\r\nx')
-  assert.equal(started.mailstore.confirmed.length, 0)
-  await client.command('NOOP')
-  assert.equal(started.mailstore.confirmed.length, 1)
-  assert.match(
-    started.mailstore.ingested[0]?.raw.toString() ?? '',
-    /with ESMTPS id \w+\r\n\t\(version=TLSv1\.3 cipher=/,
-  )
-  client.destroy()
-})
-
-test('STARTTLS appears once there is a certificate, without a restart', async () => {
-  await using started = await startListener()
-  const client = await session(started)
-  assert.match(await client.command('STARTTLS'), /^500/)
-  started.listener.updateTls(testTls)
-  assert.match(await client.command('EHLO x'), /STARTTLS/)
-  assert.match(await client.command('STARTTLS'), /^220/)
-  await client.startTls()
-  assert.match(await client.command('EHLO x'), /^250/)
-  client.destroy()
-})
-
-test('one session too many of an address is told 421 4.7.0', async () => {
-  await using started = await startListener({ config: testConfig({ limits: { sessionsPerAddress: 1 } }) })
-  const first = await session(started)
-  const second = await SmtpClient.connect(started.port)
-  assert.match(await second.reply(), /^421 4\.7\.0 Too many sessions/)
-  await second.closed()
-  await first.command('QUIT')
-  await first.closed()
-  while (started.listener.connections() > 0) await new Promise(setImmediate) // the server's end closes a moment later
-  const third = await session(started)
-  third.destroy()
-})
-
-for (const [what, header, address] of [
-  ['version 1', Buffer.from('PROXY TCP4 192.0.2.7 192.0.2.1 4000 25\r\n'), '192.0.2.7'],
-  [
-    'version 2',
-    Buffer.concat([
-      Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1'),
-      Buffer.from([0x21, 0x11, 0, 12, 192, 0, 2, 8, 192, 0, 2, 1, 0x0f, 0xa0, 0, 25]),
-    ]),
-    '192.0.2.8',
-  ],
-] as const)
-  test(`the client’s address comes from a trusted PROXY header, ${what}`, async () => {
-    const config = testConfig({ proxyProtocol: { trustedNetworks: ['127.0.0.0/8'] } })
-    await using started = await startListener({ config })
-    const client = await SmtpClient.connect(started.port)
-    client.send(header)
-    await client.line()
-    await client.command('EHLO x')
-    await send(client, 'Subject: x\r\n\r\nx')
-    assert.ok(started.mailstore.ingested[0]?.raw.includes(`([${address}])`))
-    client.destroy()
-  })
-
-test('a PROXY header of anybody else is no such thing', () =>
-  smtpTranscript(
-    {},
-    `
-  S: 220 mx.example.org ESMTP
-  C: PROXY TCP4 192.0.2.7 192.0.2.1 4000 25
-  S: 500 5.5.2 ...`,
-  ))
-
-test('draining: idle sessions hear 421 4.3.2, a transaction is finished first', async () => {
-  await using started = await startListener()
-  const idle = await session(started)
-  const busy = await session(started)
-  await busy.command('MAIL FROM:<>')
-  const drained = started.listener.drain(5_000)
-  assert.match(await idle.reply(), /^421 4\.3\.2 /)
-  await idle.closed()
-  assert.match(await busy.command('RCPT TO:<ann@example.org>'), /^250/)
-  assert.match(await busy.command('DATA'), /^354/)
-  busy.send('Subject: x\r\n\r\nx\r\n.\r\n')
-  assert.match(await busy.reply(), /^250 2\.6\.0/)
-  assert.match(await busy.reply(), /^421 4\.3\.2 /)
-  await busy.closed()
-  await drained
-  assert.equal(started.mailstore.ingested.length, 1)
-  assert.equal(started.listener.connections(), 0)
-})
-
-test('metrics exist with zero from the start', async () => {
-  await using started = await startListener()
-  const text = await started.registry.metrics()
-  assert.match(text, /stalwart_messages_received_total\{listener="mx",action="accept"\} 0/)
-  assert.match(text, /stalwart_spam_blocked_total\{reason="greylist"\} 0/)
 })
