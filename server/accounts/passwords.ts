@@ -1,8 +1,16 @@
 /** Password hashes: scrypt (RFC 7914) in the PHC string format. The work is done off the main thread. */
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { Unavailable } from '../db/database.ts'
 
-/** One of OWASP's recommended settings for scrypt: 16 MiB, about 0.15 s of a core. */
-const COST = { ln: 14, r: 8, p: 5 }
+/**
+ * 16 MiB and about 0.03 s of a core, Node's own default. More would be felt by the server before it is by a thief: mail
+ * programs log in once per connection, guesses are throttled, and passwords that the operator makes have 140 bits.
+ */
+const COST = { ln: 14, r: 8, p: 1 }
+/** Of Node's four pool threads: the rest must stay free, because new database connections and name look-ups need them too. */
+const DERIVATIONS_AT_A_TIME = 2
+/** About fifteen seconds' work: who would wait longer is asked to come again. */
+const MAX_WAITING = 1000
 const KEY_BYTES = 32
 const MAX_PASSWORD_BYTES = 1024
 
@@ -28,14 +36,28 @@ export async function verifyPassword(password: string, hash: string): Promise<bo
   return expected.length === actual.length && timingSafeEqual(expected, actual)
 }
 
-function derive(password: string, salt: Buffer, { ln, r, p }: typeof COST): Promise<Buffer> {
+// The thread pool is the process's, and so is its gate.
+let deriving = 0
+const waiting: (() => void)[] = []
+
+async function derive(password: string, salt: Buffer, { ln, r, p }: typeof COST): Promise<Buffer> {
+  if (waiting.length >= MAX_WAITING) throw new Unavailable('too many logins are waiting to be checked')
+  if (deriving >= DERIVATIONS_AT_A_TIME) await new Promise<void>((resolve) => waiting.push(resolve))
+  else deriving++
   const N = 2 ** ln
-  return new Promise((resolve, reject) => {
-    scrypt(password.normalize('NFC'), salt, KEY_BYTES, { N, r, p, maxmem: 256 * N * r }, (error, key) => {
-      if (error) reject(error)
-      else resolve(key)
+  try {
+    return await new Promise((resolve, reject) => {
+      scrypt(password.normalize('NFC'), salt, KEY_BYTES, { N, r, p, maxmem: 256 * N * r }, (error, key) => {
+        if (error) reject(error)
+        else resolve(key)
+      })
     })
-  })
+  } finally {
+    // A waiting one takes over the place.
+    const next = waiting.shift()
+    if (next) next()
+    else deriving--
+  }
 }
 
 function format(salt: Buffer, key: Buffer): string {

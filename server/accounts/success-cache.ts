@@ -1,10 +1,10 @@
 /**
- * Remembers successful logins for about a minute, so that an HTTP client with Basic authentication does not pay scrypt per
+ * Remembers successful logins for ten minutes (a change of the account is told at once, by NOTIFY), so that an HTTP client with Basic authentication does not pay scrypt per
  * request. Keys are HMACs under a random key of this process: neither passwords nor anything to guess them from are kept.
  */
 import { createHmac, randomBytes } from 'node:crypto'
 
-const LIFETIME_MS = 60_000
+const LIFETIME_MS = 600_000
 const MAX_ENTRIES = 10_000
 
 export interface SuccessCache {

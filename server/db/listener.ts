@@ -31,7 +31,10 @@ export function startListener(options: ConnectionOptions, owner: number, logger:
   let connectedBefore = false
 
   async function connectOnce(): Promise<void> {
-    const client = new pg.Client(connectionConfig({ ...options, applicationName: 'mail-engine-listen' }))
+    const client = new pg.Client({
+      ...connectionConfig({ ...options, applicationName: 'mail-engine-listen' }),
+      pipeline: true,
+    })
     const lost = Promise.withResolvers<void>()
     client.on('error', () => lost.resolve())
     client.on('end', () => lost.resolve())
