@@ -14,7 +14,6 @@ function decided(reply: string, recipient: Partial<QueuedRecipient> = {}, delive
     address: 'joe@example.net',
     attempts: 0,
     delayReported: false,
-    lastReply: undefined,
     ...recipient,
   }
   const whole: Delivery = {

@@ -13,7 +13,6 @@ export interface QueuedRecipient extends QueueRecipient {
   id: string
   attempts: number
   delayReported: boolean
-  lastReply: string | undefined
 }
 
 /** One delivery: the recipients of a message that go the same way. */
@@ -82,7 +81,6 @@ interface LeasedRow {
   orcpt: string | null
   attempts: number
   delay_reported: boolean
-  last_reply: string | null
   reverse_path: string
   envelope_id: string | null
   ret: 'full' | 'hdrs' | null
@@ -115,7 +113,7 @@ export async function leaseDue(
      update queue_recipient r set lease_owner = $1, lease_until = $3
        from mine, queue_message m
       where r.id = mine.id and m.id = r.message_id
-      returning r.id, r.message_id, r.address, r.domain, r.notify, r.orcpt, r.attempts, r.delay_reported, r.last_reply,
+      returning r.id, r.message_id, r.address, r.domain, r.notify, r.orcpt, r.attempts, r.delay_reported,
         m.reverse_path, m.envelope_id, m.ret, m.size_bytes, m.created_at, m.expires_at`,
     [lease.owner, lease.now, lease.until, lease.limit, lease.together],
   )
@@ -142,7 +140,6 @@ export async function leaseDue(
       ...(row.orcpt === null ? {} : { orcpt: row.orcpt }),
       attempts: row.attempts,
       delayReported: row.delay_reported,
-      lastReply: row.last_reply ?? undefined,
     })
   }
   return [...deliveries.values()]

@@ -9,9 +9,6 @@ export interface HeaderBlock {
   /** Received fields: the hops so far (RFC 5321 §6.3). */
   hops: number
   hasMessageId: boolean
-  hasDate: boolean
-  /** Domains of the From field's addresses are found by message/; here only whether the field is there. */
-  hasFrom: boolean
 }
 
 /** Finds the end of the header block: the offset after CRLF CRLF (or LF LF from sloppy writers). */
@@ -27,16 +24,11 @@ export function inspectHeader(message: Buffer): HeaderBlock {
   const text = message.toString('latin1', 0, length)
   let hops = 0
   let hasMessageId = false
-  let hasDate = false
-  let hasFrom = false
-  for (const match of text.matchAll(/^(received|message-id|date|from)[ \t]*:/gim)) {
-    const name = match[1]?.toLowerCase()
-    if (name === 'received') hops++
-    else if (name === 'message-id') hasMessageId = true
-    else if (name === 'date') hasDate = true
-    else hasFrom = true
+  for (const match of text.matchAll(/^(received|message-id)[ \t]*:/gim)) {
+    if (match[1]?.toLowerCase() === 'received') hops++
+    else hasMessageId = true
   }
-  return { length, hops, hasMessageId, hasDate, hasFrom }
+  return { length, hops, hasMessageId }
 }
 
 /**

@@ -21,8 +21,6 @@ export interface MessageView {
   full: string
   /** Links in text and HTML. */
   uris: readonly string[]
-  /** Markup of the HTML parts. */
-  html: string
 }
 
 /** What an expression is given at a time. Text beyond TEXT_CHARS is not looked at: spam is short. */
@@ -68,12 +66,10 @@ export function viewMessage(raw: Buffer, limits: ParseLimits, reversePath: strin
       .join('\n')
       .slice(0, HEADER_CHARS)
   }
-  const html = texts.filter((text) => text.html).map(({ text }) => text)
   return {
     header,
     fields,
     root,
-    html: html.join('\n'),
     body: bodyPieces(header('subject', 'text'), texts),
     rawbody: texts.flatMap(({ text }) => pieces(text.replace(/\r\n/g, '\n'))),
     full: raw.toString('latin1', 0, FULL_BYTES),
