@@ -7,7 +7,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import type { EngineEnvironment } from './config.ts'
-import { startParts } from './parts.ts'
 import { environmentOrComplaint, WORKER_VARIABLE } from './process/environment.ts'
 import { startingRoute } from './process/health.ts'
 import { type Host, startHost } from './process/host.ts'
@@ -60,12 +59,12 @@ async function serve(environment: EngineEnvironment, log: Logger, stop: StopSign
   if (!host) return stop.stopped
   let started = false
   host.http.routes.push(startingRoute(() => started))
-  host.readiness.set('engine', () => {
-    if (!started) throw new Error('starting')
-  })
   try {
+    // Here and not above: the primary needs none of the parts, and stays small without them.
+    const { startParts } = await import('./parts.ts')
     const parts = await startParts(host, { log, signal: stop.signal })
     started = true
+    host.serving()
     log.info('serving')
     const exitCode = await stop.stopped
     host.readiness.drain()

@@ -104,6 +104,8 @@ export async function startEngine(options: EngineOptions = {}): Promise<Engine> 
   const logFile = join(base, 'engine.log')
   const env: NodeJS.ProcessEnv = {
     PATH: process.env.PATH,
+    // Types stripped and code compiled once for all tests: half of a start's time.
+    NODE_COMPILE_CACHE: join(ROOT, 'node_modules/.cache/node'),
     STALWART_DATABASE_URL: databaseUrl,
     MAIL_ROOT: rootDirectory,
     MAIL_WORKERS: String(options.workers ?? 1),

@@ -23,6 +23,8 @@ export interface Host extends AsyncDisposable {
   http: HttpServer
   httpListener: Listener
   listenerMetrics: ListenerMetrics
+  /** To be called when the parts serve. */
+  serving(): void
   /** Where to listen: environment over configuration. */
   listeners(): EngineConfig['listeners']
 }
@@ -83,6 +85,10 @@ export async function startHost(
     }),
   )
   const channel = openWorkerChannel({ registry, stop })
+  // Any worker may be asked, and answers for the pod: the others have to serve too.
+  readiness.set('workers', () => {
+    if (!channel.allServing()) throw new Error('not all worker processes serve yet')
+  })
   http.routes.push(...healthRoutes({ readiness, metrics: () => channel.metrics(), contentType: registry.contentType }))
   const owned = started.move()
   return {
@@ -94,6 +100,7 @@ export async function startHost(
     http,
     httpListener,
     listenerMetrics,
+    serving: channel.serving,
     listeners,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }

@@ -8,8 +8,10 @@ export type FromPrimary =
   | { type: 'collect-metrics'; id: number }
   | { type: 'metrics'; id: number; text: string }
   | { type: 'ping'; id: number }
+  | { type: 'all-serving' }
 
 export type FromWorker =
+  | { type: 'serving' }
   | { type: 'pong'; id: number }
   | { type: 'want-metrics'; id: number }
   | { type: 'collected-metrics'; id: number; metrics: MetricsSnapshot }

@@ -33,6 +33,8 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
   const running = new Map<number, Worker>()
   const lastPong = new Map<number, number>()
   const restartDelay = new Map<number, number>()
+  /** Workers that have served once: the pod is ready when all have, and one that dies later does not make it unready. */
+  const served = new Set<number>()
   const restarts = new Counter({
     name: 'mail_worker_restarts_total',
     help: 'Worker processes that ended unasked and were started again',
@@ -65,6 +67,10 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
     running.set(number, worker)
     lastPong.set(number, startedAt)
     worker.on('message', (message: FromWorker) => {
+      if (message.type === 'serving') {
+        served.add(number)
+        if (served.size === options.workers) for (const one of running.values()) send(one, { type: 'all-serving' })
+      }
       if (message.type === 'pong') lastPong.set(number, Date.now())
       if (message.type === 'collected-metrics') collector.answered(number, message.id, message.metrics)
       if (message.type === 'want-metrics') {

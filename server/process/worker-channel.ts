@@ -8,11 +8,21 @@ const METRICS_MS = 5_000
 export interface WorkerChannel {
   /** Prometheus text of the whole pod. */
   metrics(): Promise<string>
+  /** Tells the primary that this worker serves. */
+  serving(): void
+  /** True once every worker of the pod has served. */
+  allServing(): boolean
 }
 
 /** Answers the primary, and ends this process when the primary is gone: nobody would replace or stop it. */
 export function openWorkerChannel({ registry, stop }: { registry: Registry; stop: StopSignal }): WorkerChannel {
-  if (!process.send) return { metrics: () => registry.metrics() }
+  let allServing = false
+  if (!process.send) {
+    const serving = () => {
+      allServing = true
+    }
+    return { metrics: () => registry.metrics(), serving, allServing: () => allServing }
+  }
   const waiting = new Map<number, (text: string) => void>()
   let nextId = 1
   const send = (message: FromWorker) => {
@@ -23,6 +33,9 @@ export function openWorkerChannel({ registry, stop }: { registry: Registry; stop
     switch (message.type) {
       case 'drain':
         return stop.request('primary is stopping')
+      case 'all-serving':
+        allServing = true
+        return
       case 'ping':
         return send({ type: 'pong', id: message.id })
       case 'metrics':
@@ -37,6 +50,8 @@ export function openWorkerChannel({ registry, stop }: { registry: Registry; stop
     }
   })
   return {
+    serving: () => send({ type: 'serving' }),
+    allServing: () => allServing,
     async metrics() {
       const id = nextId++
       const { promise, resolve, reject } = Promise.withResolvers<string>()
