@@ -22,6 +22,7 @@ export interface OperatorOptions {
 }
 
 export interface OperatorDeps extends Pick<MailServerControllerDeps, 'ensureBucket' | 'verifyDns'> {
+  emptyBucket?: typeof emptyBucket
   client: KubeApi
   logger?: KubeLogger
   metrics?: KubeMetrics
@@ -58,7 +59,7 @@ export function prepareOperator(options: OperatorOptions, deps: OperatorDeps): O
     client,
     caches,
     events,
-    emptyBucket,
+    emptyBucket: deps.emptyBucket ?? emptyBucket,
     generateDkimKey,
     engineImage: options.engineImage,
     now,

@@ -10,7 +10,7 @@ import type { Caches } from './caches.ts'
 import { reconcileMailServer } from './reconcile.ts'
 import type { DnsQuestion, ReconcileDeps } from './reconcile-deps.ts'
 
-export interface MailServerControllerDeps extends Omit<ReconcileDeps, 'buckets' | 'dns' | 'caches'> {
+export interface MailServerControllerDeps extends Omit<ReconcileDeps, 'buckets' | 'dns' | 'caches' | 'written'> {
   caches: Caches
   logger?: KubeLogger
   metrics?: KubeMetrics
@@ -39,11 +39,13 @@ export function createMailServerController(deps: MailServerControllerDeps): Cont
     ...(logger ? { logger } : {}),
   })
 
+  const written: ReconcileDeps['written'] = new Map()
+
   const controller = createController(
     {
       name: 'mailserver',
       sources: deps.caches.sources(),
-      reconcile: (key, signal) => reconcileMailServer(key, { ...deps, buckets, dns }, signal),
+      reconcile: (key, signal) => reconcileMailServer(key, { ...deps, buckets, dns, written }, signal),
       workers: 4,
     },
     kubeDeps,

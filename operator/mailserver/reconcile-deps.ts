@@ -1,5 +1,6 @@
 /** The parts that reconciling a MailServer needs; main.ts makes the real ones, tests their own. */
 
+import type { MailServer } from '../api/mail-server.ts'
 import type { DkimAlgorithm } from '../api/mail-server-spec.ts'
 import type { BucketState, BucketWishes } from '../bucket/bucket.ts'
 import type { DkimKeyPair } from '../dkim/keys.ts'
@@ -20,6 +21,8 @@ export interface ReconcileDeps {
   caches: Pick<Caches, 'server' | 'childrenOf' | 'optional' | 'known'>
   buckets: Pick<BackgroundChecks<BucketWishes, BucketState>, 'latest' | 'forget'>
   dns: Pick<BackgroundChecks<DnsQuestion, VerifiedRecord[]>, 'latest' | 'forget'>
+  /** Our last status write of each server (by namespace/name), until the cache has it: a stale cache must not tell anything twice. */
+  written: Map<string, { basedOn: string | undefined; server: MailServer }>
   emptyBucket: (wishes: BucketWishes, signal: AbortSignal) => Promise<void>
   events: Pick<EventRecorder, 'record'>
   generateDkimKey: (algorithm: DkimAlgorithm) => Promise<DkimKeyPair>

@@ -17,6 +17,8 @@ const buckets = new Map<
   { ok: true; message: string } | { ok: false; reason: 'AccessDenied'; code: string; message: string }
 >()
 
+const unreachable = new Set<string>()
+const emptied: string[] = []
 /** How far the operator's clock is ahead. */
 let later = 0
 
@@ -28,6 +30,10 @@ async function startOperator(): Promise<{ operator: Operator; writes: string[]; 
       client: counted,
       ensureBucket: async ({ bucket }) => buckets.get(bucket) ?? { ok: true, message: `bucket ${bucket} answers` },
       now: () => new Date(Date.now() + later),
+      emptyBucket: async ({ bucket }) => {
+        if (unreachable.has(bucket)) throw new Error('connect ECONNREFUSED')
+        emptied.push(bucket)
+      },
       verifyDns: async ({ records }) => records.map((record) => ({ ...record, state: 'Published' as const })),
     },
   )
@@ -314,4 +320,52 @@ test('deleted with Delete, everything goes', async () => {
   for (const name of ['third-dkim-example.org-default', 'third-admin']) {
     await cluster.eventually(async () => (await cluster.get(Secret, name)) === undefined, `${name} to go`)
   }
+})
+
+test('deleted with Delete, the bucket is emptied first; one that cannot be reached lets go when told to', async () => {
+  later = 0 // within the patience that a bucket is given
+  const credentials = { accessKey: 'YQ==', secretKey: 'Yg==' }
+  await client.create(Secret, {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { name: 's3', namespace },
+    data: credentials,
+  })
+  for (const name of ['fourth', 'fifth']) {
+    const s3 = { endpoint: 'http://127.0.0.1:9', bucket: name, credentialsSecretRef: { name: 's3' } }
+    await cluster.mailServer(name, { deletionPolicy: 'Delete', storage: { s3 } })
+    await cluster.until(name, isReady, `${name} to be Ready`)
+  }
+  unreachable.add('fifth')
+  const gone = (name: string) =>
+    cluster.eventually(async () => (await cluster.get(MailServerResource, name)) === undefined, `${name} to go`)
+  await client.delete(MailServerResource, { namespace, name: 'fourth' })
+  await gone('fourth')
+  assert.deepEqual(emptied, ['fourth'])
+
+  const key = { namespace, name: 'fifth' }
+  await client.delete(MailServerResource, key)
+  await sleep(300)
+  assert.ok((await client.get(MailServerResource, key)).metadata.finalizers?.length)
+  await client.mergePatch(MailServerResource, key, {
+    metadata: { annotations: { 'mail.openova.io/skip-cleanup': 'true' } },
+  })
+  await gone('fifth')
+  assert.deepEqual(emptied, ['fourth'])
+})
+
+test('from our own certificate to one of an issuer the Secret stays in place', async () => {
+  await cluster.mailServer('sixth')
+  await cluster.until('sixth', isReady, 'sixth to be Ready')
+  const before = await client.get(Secret, { namespace, name: 'sixth-tls' })
+  const tls = { issuerRef: { name: 'letsencrypt' } }
+  await client.mergePatch(MailServerResource, { namespace, name: 'sixth' }, { spec: { tls } })
+  // Still good, so it is served until the issuer's own is there; without cert-manager that is said.
+  await cluster.until(
+    'sixth',
+    (found) => ['CRDMissing', 'Issued'].includes(reasonOf(found, 'CertificateReady') ?? ''),
+    'the issuer',
+  )
+  await sleep(200)
+  assert.equal((await cluster.get(Secret, 'sixth-tls'))?.metadata.uid, before.metadata.uid)
 })

@@ -8,7 +8,7 @@ import { API_VERSION, MailServerResource, PAUSED, RECONCILE_AT, ROTATE_DKIM, STA
 import { InvalidSpec, type MailServer, parseMailServerSpec } from '../api/mail-server.ts'
 import type { MailServerSpec } from '../api/mail-server-spec.ts'
 import type { MailServerStatus } from '../api/mail-server-status.ts'
-import type { KubeClient, ObjectKey } from '../kube/types.ts'
+import { type KubeClient, keyText, type ObjectKey } from '../kube/types.ts'
 import { type Carried, carryOut, type Refusal } from './carry-out.ts'
 import { judge, sortedConditions, type Trouble } from './conditions.ts'
 import { certificateStatement } from './dependencies/certificate.ts'
@@ -20,6 +20,7 @@ import { MINUTE_MS, ok, type Statement, waiting } from './dependencies/statement
 import { bucketWishes, storageStatement } from './dependencies/storage.ts'
 import type { DesiredContext, DkimKey } from './desired/context.ts'
 import { recordsOf } from './desired/dns-endpoint.ts'
+import { tlsSecretName } from './desired/names.ts'
 import { desiredObjects } from './desired/objects.ts'
 import type { RotationFacts } from './dkim-keys.ts'
 import { finalize, keepFinalizer } from './finalize.ts'
@@ -41,7 +42,7 @@ export async function reconcileMailServer(
   deps: ReconcileDeps,
   signal?: AbortSignal,
 ): Promise<number | undefined> {
-  const server = deps.caches.server(key)
+  const server = newestServer(key, deps)
   if (!server || server.metadata.deletionTimestamp) {
     deps.buckets.forget(key)
     deps.dns.forget(key)
@@ -159,6 +160,8 @@ async function act(
     deployment,
     idFor({ kind: 'ConfigMap' }, `${context.server.name}-config`),
     idFor({ kind: 'Secret' }, `${context.server.name}-db-credentials`),
+    // cert-manager writes its certificate into the Secret of ours, which serves until then.
+    ...(context.spec.tls.issuerRef ? [idFor({ kind: 'Secret' }, tlsSecretName(context.server.name))] : []),
     ...(material.dkimTrouble.length > 0
       ? [...observed.children.keys()].filter((id) => id.startsWith(`Secret/${context.server.name}-dkim`))
       : []),
@@ -206,6 +209,15 @@ async function tellTrouble(server: MailServer, trouble: Trouble, deps: Reconcile
   await writeStatus(server, { ...server.status, observedGeneration: generation, conditions }, deps)
 }
 
+/** The server from the cache, with the status that we wrote last where the cache does not have it yet. */
+function newestServer(key: ObjectKey, { caches, written }: ReconcileDeps): MailServer | undefined {
+  const cached = caches.server(key)
+  const ours = written.get(keyText(key))
+  if (cached && ours?.basedOn === cached.metadata.resourceVersion) return ours?.server
+  written.delete(keyText(key))
+  return cached
+}
+
 /** Writes the status when it says something new, and an Event for each transition in it. */
 async function writeStatus(server: MailServer, status: MailServerStatus, deps: ReconcileDeps): Promise<void> {
   const before = server.status && { ...server.status, conditions: sortedConditions(server.status.conditions ?? []) }
@@ -217,6 +229,11 @@ async function writeStatus(server: MailServer, status: MailServerStatus, deps: R
     metadata: { name, namespace: namespace ?? '' },
     status,
   }
-  await deps.client.apply(MailServerResource, object, { fieldManager: STATUS_MANAGER, subresource: 'status' })
+  const options = { fieldManager: STATUS_MANAGER, subresource: 'status' } as const
+  const after = await deps.client.apply<MailServer>(MailServerResource, object, options)
+  // Of several writes before the cache follows, all are based on what the cache still shows.
+  const key = { namespace: namespace ?? '', name }
+  const basedOn = deps.caches.server(key)?.metadata.resourceVersion
+  if (basedOn !== after.metadata.resourceVersion) deps.written.set(keyText(key), { basedOn, server: after })
   for (const event of transitions(server.status?.conditions, status.conditions ?? [])) deps.events.record(server, event)
 }

@@ -74,7 +74,11 @@ export function engineStatement(
   const { conditions } = (deployment.status ?? {}) as DeploymentStatus
   const progressing = findCondition(conditions, 'Progressing')
   const failing = findCondition(conditions, 'ReplicaFailure')
-  const why = failing?.status === 'True' ? `; ${failing.message}` : ''
+  const relay =
+    observed.secrets.relay?.found === false
+      ? `; Secret ${observed.secrets.relay.name} (spec.outbound.relay.credentialsSecretRef) does not exist`
+      : ''
+  const why = `${relay}${failing?.status === 'True' ? `; ${failing.message}` : ''}`
   const wasAvailable = findCondition(previous, 'EngineAvailable')?.status === 'True'
   if (rollout.available >= rollout.desired) return ok('EngineAvailable', 'ReplicasAvailable', told)
   if (rollout.available > 0 && wasAvailable) return ok('EngineAvailable', 'Degraded', `${told}${why}`)
