@@ -77,6 +77,11 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   const clusters = reflect(CnpgCluster)
   const mailServers = reflect(MailServer)
 
+  const metrics = await startMetricsServer(options.metricsPort, () => {
+    const ready = podsOfNode(pods).filter(isPodReady)
+    const targets = ready.map((pod) => [pod.metadata.name, podPort(pod, 'jmap')] as const)
+    return new Map(targets.filter((entry): entry is [string, number] => entry[1] !== undefined))
+  })
   const serviceController = createServices({
     client,
     logger,
@@ -165,12 +170,6 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     now,
   })
   await Promise.all(controllers.map((controller) => controller.start()))
-  const metrics = await startMetricsServer(options.metricsPort, () => {
-    const ready = podsOfNode(pods).filter(isPodReady)
-    const targets = ready.map((pod) => [pod.metadata.name, podPort(pod, 'jmap')] as const)
-    return new Map(targets.filter((entry): entry is [string, number] => entry[1] !== undefined))
-  })
-
   return {
     metricsPort: metrics.port,
     localPorts: serviceController.localPorts,

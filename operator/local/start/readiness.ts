@@ -36,49 +36,66 @@ export async function readState(
 ): Promise<State> {
   const servers = (await client.list<MailServerObject>(MailServer)).items
   const accounts = (await client.list<MailAccountObject>(MailAccount)).items
-  const waitingFor: string[] = []
-  if (servers.length === 0) waitingFor.push('a MailServer: there is none; apply one with kubectl or start with -f FILE')
+  const missing: Missing[] = []
+  if (servers.length === 0)
+    missing.push({ about: 'a MailServer', text: 'there is none; apply one with kubectl or start with -f FILE' })
   for (const server of servers) {
     const { name, namespace = '' } = server.metadata
-    const about = `MailServer ${namespace}/${name}`
-    const missing = missingConditions(server)
-    waitingFor.push(...missing.map((text) => `${about}: ${text}`))
     const labels = { 'app.kubernetes.io/name': 'mail-engine', 'app.kubernetes.io/instance': name }
     const pods = allPods.filter((pod) => pod.metadata.namespace === namespace && matchesLabels(pod, labels))
-    const wanted = server.spec?.replicas ?? 2
-    const ready = pods.filter(isPodReady).length
-    if (ready < wanted) waitingFor.push(`${about}: ${ready} of ${wanted} engines Ready`)
-    waitingFor.push(...pods.flatMap((pod) => troubleOf(pod, logOf(pod)) ?? []))
     const open = { ...localPorts({ namespace, name }), ...localPorts({ namespace, name: `${name}-http` }) }
-    const closed = ['smtp', 'smtps', 'submission', 'imaps', 'http'].filter((port) => open[port] === undefined)
-    if (closed.length > 0) waitingFor.push(`${about}: no local port yet for ${closed.join(', ')}`)
+    // What the MailServer itself says first; when it is content, whether that is about this run.
+    const text = notReady(server) ?? enginesMissing(server, pods) ?? portsMissing(open)
+    if (text) missing.push({ about: `MailServer ${namespace}/${name}`, text })
+    missing.push(...pods.flatMap((pod) => troubleOf(pod, logOf(pod)) ?? []))
   }
   for (const account of accounts) {
-    const about = `MailAccount ${account.metadata.namespace}/${account.metadata.name}`
-    waitingFor.push(...missingConditions(account).map((text) => `${about}: ${text}`))
+    const text = notReady(account)
+    if (text) missing.push({ about: `MailAccount ${account.metadata.namespace}/${account.metadata.name}`, text })
   }
-  return { servers, accounts, waitingFor }
+  return { servers, accounts, waitingFor: inWords(missing) }
+}
+
+interface Missing {
+  about: string
+  text: string
+}
+
+/** One line per reason, with all that it holds for. */
+function inWords(missing: readonly Missing[]): string[] {
+  const byText = Map.groupBy(missing, ({ text }) => text)
+  return [...byText].map(([text, all]) => `${all.map(({ about }) => about).join(', ')}: ${text}`)
+}
+
+function enginesMissing(server: MailServerObject, pods: readonly Pod[]): string | undefined {
+  const wanted = server.spec?.replicas ?? 2
+  const ready = pods.filter(isPodReady).length
+  return ready < wanted ? `${ready} of ${wanted} engines Ready` : undefined
+}
+
+function portsMissing(open: Record<string, number>): string | undefined {
+  const closed = ['smtp', 'smtps', 'submission', 'imaps', 'http'].filter((port) => open[port] === undefined)
+  return closed.length > 0 ? `no local port yet for ${closed.join(', ')}` : undefined
 }
 
 /** Why an engine is not Ready, once that looks like more than a start. */
-function troubleOf(pod: Pod, log: string): string | undefined {
+function troubleOf(pod: Pod, log: string): Missing | undefined {
   const [container] = pod.status?.containerStatuses ?? []
   const waiting = container?.state?.waiting
-  if (waiting?.reason === 'CrashLoopBackOff')
-    return `engine ${pod.metadata.name}, which ends again and again: see ${log}`
-  if (waiting && waiting.reason !== 'ContainerCreating')
-    return `engine ${pod.metadata.name}: ${waiting.message ?? waiting.reason}`
+  const about = `engine ${pod.metadata.name}`
+  if (waiting?.reason === 'CrashLoopBackOff') return { about, text: `it ends again and again: see ${log}` }
+  if (waiting && waiting.reason !== 'ContainerCreating') return { about, text: waiting.message ?? waiting.reason }
   return undefined
 }
 
-/** Conditions that keep an object from being Ready, in their own words. */
-function missingConditions(object: KubeObject<unknown, WithConditions>): string[] {
+/** What keeps an object from being Ready, in its own words; undefined when it is. */
+function notReady(object: KubeObject<unknown, WithConditions>): string | undefined {
   const { conditions = [], observedGeneration } = object.status ?? {}
   const ready = conditions.find(({ type }) => type === 'Ready')
   const seen = ready?.observedGeneration ?? observedGeneration
-  if (ready?.status === 'True' && (seen === undefined || seen === object.metadata.generation)) return []
-  if (!ready) return ['the operator has not looked at it yet']
+  if (ready?.status === 'True' && (seen === undefined || seen === object.metadata.generation)) return undefined
+  if (!ready) return 'the operator has not looked at it yet'
   const stalled = conditions.find(({ type, status }) => type === 'Stalled' && status === 'True')
   const { reason, message } = stalled ?? ready
-  return [message ? `${reason}: ${message}` : reason]
+  return message ? `${reason}: ${message}` : reason
 }

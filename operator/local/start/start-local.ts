@@ -142,6 +142,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalCluster> {
   await applyAll(client, [...crds, cnpgClusterCrd])
   const { samples, objects } = await whatToApply(client, given, join(repositoryRoot, 'crds', 'samples'))
   const runner = await startTheRunner()
+  stack.defer(() => runner.stop(ENGINE_GRACE_MS))
   const operator = startOperatorProcess({
     repositoryRoot,
     env: operatorEnvironment(env, kubeconfig),
@@ -150,7 +151,6 @@ export async function startLocal(options: LocalOptions): Promise<LocalCluster> {
     logger,
     progress,
   })
-  stack.defer(() => runner.stop(ENGINE_GRACE_MS))
   stack.defer(() => operator.stop())
   stack.defer(() => removeEndpoints(inState('endpoints.json')))
   progress('Operator started')
