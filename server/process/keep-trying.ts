@@ -11,18 +11,26 @@ export interface KeepTryingOptions {
 
 /**
  * Runs `attempt` until it succeeds, waiting 0.25 s, then twice as long each time up to 5 s.
- * @throws the signal's reason when aborted
+ * @throws the signal's reason as soon as it is aborted; an attempt under way is left to itself
  */
 export async function keepTrying<T>(attempt: () => Promise<T>, options: KeepTryingOptions): Promise<T> {
   const { signal, onFailure, firstDelayMs = 250, maxDelayMs = 5_000 } = options
-  for (let delayMs = firstDelayMs; ; delayMs = Math.min(delayMs * 2, maxDelayMs)) {
-    signal.throwIfAborted()
-    try {
-      return await attempt()
-    } catch (error) {
+  const aborted = Promise.withResolvers<never>()
+  aborted.promise.catch(() => {})
+  const abort = () => aborted.reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    for (let delayMs = firstDelayMs; ; delayMs = Math.min(delayMs * 2, maxDelayMs)) {
       signal.throwIfAborted()
-      onFailure(error, delayMs)
+      try {
+        return await Promise.race([attempt(), aborted.promise])
+      } catch (error) {
+        signal.throwIfAborted()
+        onFailure(error, delayMs)
+      }
+      await sleep(delayMs, undefined, { signal }).catch(() => signal.throwIfAborted())
     }
-    await sleep(delayMs, undefined, { signal })
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }
