@@ -16,7 +16,7 @@ import { formatEnvelope, formatStructure } from './wire/structure.ts'
 /** Text of so many characters goes out as one piece. */
 const PIECE = 64 * 1024
 /** Message bytes read ahead: so many messages, and so many bytes beside the first. */
-const AHEAD_MESSAGES = 16
+const AHEAD_MESSAGES = 64
 const AHEAD_BYTES = 4 * 1024 * 1024
 
 type Row = FetchedMessage<never> & Partial<EmailColumns>
@@ -135,23 +135,28 @@ async function* bodyResponses(
   const read = (group: readonly Row[] | undefined) => readBlobs(group ?? [], selected.accountId, deps)
   let next = read(groups[0])
   for (const [at, group] of groups.entries()) {
-    const blobs = next
+    const blobs = await next
     next = read(groups[at + 1]) // while the client takes this one
     const seen = sets ? await markSeen(group, session, deps) : undefined
-    for (const [index, row] of group.entries()) {
-      const raw = await blobs[index]
+    for (const row of group) {
+      const raw = row.blobId === undefined ? undefined : blobs.get(row.blobId)
       if (!raw) throw new Refusal('The message cannot be read', 'UNAVAILABLE')
       yield* oneResponse(seen?.get(row.uid) ?? row, raw, items, seen?.has(row.uid) ?? false, session)
     }
   }
 }
 
-function readBlobs(rows: readonly Row[], accountId: string, { mailstore }: ImapDeps): Promise<Buffer | undefined>[] {
-  return rows.map((row) => {
-    const blob = row.blobId === undefined ? Promise.resolve(undefined) : mailstore.readBlob(accountId, row.blobId)
-    blob.catch(() => undefined) // awaited in its turn: no unhandled rejection meanwhile
-    return blob
-  })
+function readBlobs(
+  rows: readonly Row[],
+  accountId: string,
+  { mailstore }: ImapDeps,
+): Promise<ReadonlyMap<string, Buffer>> {
+  const blobs = mailstore.readBlobs(
+    accountId,
+    rows.flatMap(({ blobId }) => blobId ?? []),
+  )
+  blobs.catch(() => undefined) // awaited in its turn: no unhandled rejection meanwhile
+  return blobs
 }
 
 function* inGroups(rows: readonly Row[]): Generator<Row[]> {

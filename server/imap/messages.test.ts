@@ -72,11 +72,11 @@ test('FETCH ENVELOPE, BODYSTRUCTURE, PREVIEW and the macros come from the index'
     S: * 1 FETCH (FLAGS () INTERNALDATE "23-Nov-2026 10:00:00 +0000" RFC822.SIZE ${nested.length})
     S: 3 OK ...`)
   let reads = 0
-  const readBlob: typeof engine.mailstore.readBlob = (accountId, blobId) => {
-    reads++
-    return engine.mailstore.readBlob(accountId, blobId)
+  const readBlobs: typeof engine.mailstore.readBlobs = (accountId, blobIds) => {
+    reads += blobIds.length
+    return engine.mailstore.readBlobs(accountId, blobIds)
   }
-  const watched = { ...engine, connect: () => engine.connect({ mailstore: { ...engine.mailstore, readBlob } }) }
+  const watched = { ...engine, connect: () => engine.connect({ mailstore: { ...engine.mailstore, readBlobs } }) }
   const other = await logIn(watched, account)
   await other.command('1', 'SELECT INBOX')
   await other.command('2', 'FETCH 1:* FULL')

@@ -5,11 +5,11 @@ import { decodeEncodedWords } from '../message/encoded-words.ts'
 import { headerFields, unfold } from '../message/headers.ts'
 import { extractText } from '../message/text.ts'
 import type { MimePart } from '../message/types.ts'
+import { readBlobs } from './blob-reads.ts'
 import type { ContentCondition, RowFilter } from './filter.ts'
 import { searchable } from './prepared.ts'
 
 const MESSAGES_PER_READ = 32
-const EXTERNAL_READS = 8
 const MAX_TEXT = 4 * 1024 * 1024
 
 /** A row with the columns of CompiledFilter.decide, and what names its bytes. */
@@ -76,25 +76,4 @@ function bodyContains(raw: Buffer, structure: MimePart, text: string): boolean {
 
 function valueText(value: string): string {
   return searchable(decodeEncodedWords(unfold(value)))
-}
-
-async function readBlobs(db: Database, blobs: Blobs, ids: readonly string[]): Promise<Map<string, Buffer>> {
-  const found = new Map<string, Buffer>()
-  if (ids.length === 0) return found
-  const rows = await db.query<{ id: string; bytes: Buffer | null }>(
-    `select encode(id, 'hex') as id, bytes from blob
-      where id in (select decode(id, 'hex') from unnest($1::text[]) as id)`,
-    [ids],
-  )
-  for (const { id, bytes } of rows) if (bytes) found.set(id, bytes)
-  const external = ids.filter((id) => !found.has(id))
-  for (let start = 0; start < external.length; start += EXTERNAL_READS) {
-    await Promise.all(
-      external.slice(start, start + EXTERNAL_READS).map(async (id) => {
-        const bytes = await blobs.get(id)
-        if (bytes) found.set(id, bytes)
-      }),
-    )
-  }
-  return found
 }

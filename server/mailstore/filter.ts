@@ -132,8 +132,8 @@ class Compiler {
     if ('receivedSince' in filter) return `m.received_at >= ${this.#param(filter.receivedSince.getTime())}`
     if ('sentBefore' in filter) return `coalesce(e.sent_at < ${this.#param(filter.sentBefore.getTime())}, false)`
     if ('sentSince' in filter) return `coalesce(e.sent_at >= ${this.#param(filter.sentSince.getTime())}, false)`
-    if ('largerThan' in filter) return `m.size_bytes > ${this.#param(filter.largerThan)}`
-    if ('smallerThan' in filter) return `m.size_bytes < ${this.#param(filter.smallerThan)}`
+    if ('largerThan' in filter) return `m.size_bytes > ${this.#param(filter.largerThan)}::bigint`
+    if ('smallerThan' in filter) return `m.size_bytes < ${this.#param(filter.smallerThan)}::bigint`
     if ('hasAttachment' in filter) return `e.has_attachment = ${this.#param(filter.hasAttachment)}`
     if ('from' in filter) return this.#contains('e.search_from', filter.from)
     if ('to' in filter) return this.#contains('e.search_to', filter.to)

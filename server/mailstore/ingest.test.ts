@@ -52,11 +52,10 @@ test('a stored message is found with its columns, counters and bytes', async () 
 
 test('a role without a mailbox falls back to the inbox; an unknown mailbox is refused alone', async () => {
   const user = await newAccount()
+  const other = await newAccount()
   const good = store.mailstore.ingest([item(user.id, message(), { mailboxes: [{ role: 'important' }] })])
   const bad = store.mailstore.ingest([item(user.id, message(), { mailboxes: [{ id: 'm999999' }] })])
-  const foreign = store.mailstore.ingest([
-    item(user.id, message(), { mailboxes: [{ id: (await newAccount()).inbox.id }] }),
-  ])
+  const foreign = store.mailstore.ingest([item(user.id, message(), { mailboxes: [{ id: other.inbox.id }] })])
   await Promise.all([assert.rejects(bad, MailboxNotFound), assert.rejects(foreign, MailboxNotFound)])
   assert.equal((await good)[0]?.memberships[0]?.mailboxId, user.inbox.id)
   assert.deepEqual((await store.mailstore.openMailbox(user.id, user.inbox.id)).uids, [1])

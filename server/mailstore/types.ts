@@ -314,6 +314,8 @@ export interface Mailstore {
   // Bytes
   /** The whole message or upload, when it is this account's to read. */
   readBlob(accountId: string, blobId: BlobId): Promise<Buffer | undefined>
+  /** The same for several at once; those that are not this account's are left out. The caller bounds their bytes. */
+  readBlobs(accountId: string, blobIds: readonly BlobId[]): Promise<Map<BlobId, Buffer>>
   /** Kept for at least a day without a reference (RFC 8620 §6.1). */
   putUpload(accountId: string, bytes: Buffer): Promise<BlobId>
 

@@ -3,6 +3,7 @@ import type { Blobs } from '../blob/blobs.ts'
 import { isBlobId } from '../blob/postgres.ts'
 import type { Limits } from '../config.ts'
 import type { Database } from '../db/database.ts'
+import { readBlobs } from './blob-reads.ts'
 import { accountNumber } from './ids.ts'
 import { type Mailstore, MessageTooLarge } from './types.ts'
 
@@ -10,19 +11,15 @@ export function createBlobMethods(
   db: Database,
   blobs: Blobs,
   limits: Limits,
-): Pick<Mailstore, 'readBlob' | 'putUpload'> {
+): Pick<Mailstore, 'readBlob' | 'readBlobs' | 'putUpload'> {
+  const read = (accountId: string, ids: readonly string[]) =>
+    readBlobs(db, blobs, [...new Set(ids.filter(isBlobId))], accountNumber(accountId))
+
   return {
     async readBlob(accountId, blobId) {
-      if (!isBlobId(blobId)) return undefined
-      const [row] = await db.query<{ readable: boolean; bytes: Buffer | null }>(
-        `select (exists (select from email where blob_id = $1 and account_id = $2)
-              or exists (select from upload where blob_id = $1 and account_id = $2)) as readable, b.bytes
-           from blob b where b.id = $1`,
-        [Buffer.from(blobId, 'hex'), accountNumber(accountId)],
-      )
-      if (!row?.readable) return undefined
-      return row.bytes ?? blobs.get(blobId)
+      return (await read(accountId, [blobId])).get(blobId)
     },
+    readBlobs: read,
 
     async putUpload(accountId, bytes) {
       if (bytes.length > limits.jmapUploadBytes)
