@@ -114,6 +114,15 @@ test('a connection that never says anything is ended at the deadline', async () 
   assert.match(await at.registry.metrics(), /mail_connections_refused_total\{listener="test",reason="timeout"\} 1/)
 })
 
+test('a TLS handshake that does not end is ended at the deadline, and counted once', async () => {
+  await using at = await listener({ tls: 'implicit', openingMs: 20 })
+  assert.equal(await all(connect(at.port, '127.0.0.1')), '')
+  const text = await at.registry.metrics()
+  assert.deepEqual(text.match(/^mail_connections_refused_total.*$/gm), [
+    'mail_connections_refused_total{listener="test",reason="timeout"} 1',
+  ])
+})
+
 test('HTTP is spoken plain and over TLS, and says what is missing', async () => {
   const readiness = createReadiness()
   readiness.set('database', () => {

@@ -55,6 +55,7 @@ export async function acceptSessions(options: AcceptOptions): Promise<Listener> 
   const { name, metrics, log } = options
   const sockets = new Set<Socket>()
   const perAddress = new Map<string, number>()
+  const refused = new WeakSet<Socket>()
 
   const server = createServer({ keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_MS, noDelay: true })
   server.on('connection', (socket: Socket) => {
@@ -92,6 +93,8 @@ export async function acceptSessions(options: AcceptOptions): Promise<Listener> 
   }
 
   function refuse(socket: Socket, reason: string) {
+    if (refused.has(socket)) return // the first reason counts: the others follow from it
+    refused.add(socket)
     metrics.refused.inc({ listener: name, reason })
     socket.destroy()
   }

@@ -14,7 +14,7 @@ export function waitingFor(options: { readiness: Readiness; log: Logger; signal:
       readiness.set(name, () => {
         throw new Error(reason)
       })
-    failing('starting')
+    failing('waiting for it')
     const value = await keepTrying(attempt, {
       signal,
       onFailure(error, delayMs) {

@@ -29,7 +29,7 @@ test('Postgres comes late, goes away and comes back: unready with the reason, th
   try {
     const report = await poll(async () => {
       const now = await engine.readyz()
-      return now?.checks.database === undefined || now.checks.database === 'starting' ? undefined : now
+      return now?.checks.database === undefined || now.checks.database === 'waiting for it' ? undefined : now
     })
     assert.equal(report.ready, false)
     assert.match(report.checks.database ?? '', /ECONNREFUSED|refused|reach/i)
