@@ -42,7 +42,7 @@ export interface RotationFacts {
 }
 
 type Context = Pick<DesiredContext, 'server' | 'spec'>
-type Live = ReadonlyMap<string, KubeObject>
+type Live = Map<string, KubeObject>
 
 interface KeySecret {
   domain: string

@@ -25,13 +25,13 @@ export interface GeneratedSecret {
 }
 
 /**
- * @param live the server's objects by id
+ * @param live the server's objects by id; what is made or found elsewhere is put into it
  * @returns its decoded content
  * @throws KubeError
  */
 export async function ensureGenerated(
   { secret, keys, generate, isValid = () => true }: GeneratedSecret,
-  live: ReadonlyMap<string, KubeObject>,
+  live: Map<string, KubeObject>,
   client: Pick<KubeClient, 'find' | 'create' | 'mergePatch'>,
 ): Promise<Record<string, string>> {
   const usable = (found: KubeObject | undefined): Record<string, string> | undefined => {
@@ -42,6 +42,7 @@ export async function ensureGenerated(
   if (cached) return cached
   const key = { namespace: secret.metadata.namespace ?? '', name: secret.metadata.name }
   const existing = await client.find(Secret, key)
+  if (existing) live.set(idOf(secret), existing)
   const fresh = usable(existing)
   if (fresh) return fresh
   const text = await generate()
@@ -49,11 +50,11 @@ export async function ensureGenerated(
     Object.entries(text).map(([name, value]) => [name, Buffer.from(value).toString('base64')]),
   )
   if (existing) {
-    await client.mergePatch(Secret, key, { data }, { fieldManager: MANAGER })
+    live.set(idOf(secret), await client.mergePatch(Secret, key, { data }, { fieldManager: MANAGER }))
     return text
   }
   try {
-    await client.create(Secret, { ...withHash(secret, APPLIED_HASH), data })
+    live.set(idOf(secret), await client.create(Secret, { ...withHash(secret, APPLIED_HASH), data }))
   } catch (error) {
     // Somebody was faster: what they made counts.
     const theirs = isKubeError(error, 'AlreadyExists') ? usable(await client.find(Secret, key)) : undefined

@@ -27,7 +27,7 @@ export interface Material extends DkimKeys {
 export type MaterialDeps = DkimDeps
 
 type Context = Pick<DesiredContext, 'server' | 'spec'>
-type Live = ReadonlyMap<string, KubeObject>
+type Live = Map<string, KubeObject>
 
 /** @throws KubeError */
 export async function ensureMaterial(
