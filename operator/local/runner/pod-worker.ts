@@ -270,6 +270,7 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
   const ended = run()
     .catch((error) => logger.error({ err: error, pod: key.name }, 'pod worker failed'))
     .then(end)
+    .catch((error) => logger.error({ err: error, pod: key.name }, 'pod not cleaned up'))
 
   return {
     ended,

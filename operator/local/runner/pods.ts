@@ -50,10 +50,12 @@ export function startNode(deps: NodeDeps): Node {
     const directory = join(deps.directory, pod.metadata.name)
     const worker = startPodWorker(pod, { ...deps, directory, lookup: lookupIn(pod.metadata.namespace ?? '') })
     workers.set(uid, { pod, worker })
-    void worker.ended.then(() => {
-      workers.delete(uid)
-      return removeOldDirectories(deps.directory, new Set(pods.list().map(({ metadata }) => metadata.name)))
-    })
+    void worker.ended
+      .then(() => {
+        workers.delete(uid)
+        return removeOldDirectories(deps.directory, new Set(pods.list().map(({ metadata }) => metadata.name)))
+      })
+      .catch((error) => logger.warn({ err: error }, 'directories of old Pods not removed'))
   }
 
   function lookupIn(namespace: string): ObjectLookup {

@@ -81,7 +81,8 @@ export function startProber(
   let timer = setTimeout(() => void round(), waitedMs)
 
   async function round(): Promise<void> {
-    const outcome = await runProbe(probe, portOf)
+    // A path that is no path makes the request throw: a failure like any other.
+    const outcome = await runProbe(probe, portOf).catch((error: Error) => error.message)
     if (stopped) return
     const passed = outcome === undefined
     if (run.passed !== passed) run = { passed, length: 0, lengthMs: 0 }

@@ -129,13 +129,20 @@ function portName(port: { name?: string; port: number }): string {
 
 /** Where a Pod's named (or numbered) container port is on 127.0.0.1; undefined before its process runs. */
 export function podPort(pod: Pod, target: number | string): number | undefined {
-  const annotation = pod.metadata.annotations?.[PORTS_ANNOTATION]
-  if (!annotation) return undefined
-  const ports: Record<string, number> = JSON.parse(annotation)
   const named = pod.spec.containers
     .flatMap(({ ports }) => ports ?? [])
     .find(({ name, containerPort }) => name === target || containerPort === target)
-  return named && ports[named.name ?? String(named.containerPort)]
+  const port = named && portsOf(pod)[named.name ?? String(named.containerPort)]
+  return Number.isInteger(port) ? port : undefined
+}
+
+/** The annotation is ours, but anybody may have edited it. */
+function portsOf(pod: Pod): Record<string, number> {
+  try {
+    return JSON.parse(pod.metadata.annotations?.[PORTS_ANNOTATION] ?? '{}') ?? {}
+  } catch {
+    return {}
+  }
 }
 
 function sliceOf(service: Service, pod: Pod): KubeObject | undefined {
