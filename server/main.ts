@@ -76,8 +76,10 @@ async function serve(environment: EngineEnvironment, log: Logger, stop: StopSign
     log.info({ exitCode }, 'ended')
     return exitCode
   } catch (error) {
-    if (!stop.signal.aborted) throw error
-    return stop.stopped
+    if (stop.signal.aborted) return stop.stopped
+    // What may come later was waited for: this is a bug, or a machine that is out of something.
+    log.fatal({ err: error }, 'the engine could not start')
+    return 1
   }
 }
 
