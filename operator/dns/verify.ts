@@ -21,9 +21,16 @@ export type Lookups = Pick<
 const AT_ONCE = 8
 const MAX_FOUND = 1024
 
-/** @param servers "address" or "address:port"; empty: the system's. @throws TypeError for a bad address */
-export function createResolver(servers: readonly string[]): Lookups & { cancel(): void } {
-  const resolver = new Resolver({ timeout: 3_000, tries: 2 })
+/**
+ * @param servers "address" or "address:port"; empty: the system's
+ * @param patience for each try, and how many tries
+ * @throws TypeError for a bad address
+ */
+export function createResolver(
+  servers: readonly string[],
+  patience: { timeout: number; tries: number } = { timeout: 3_000, tries: 2 },
+): Resolver {
+  const resolver = new Resolver(patience)
   if (servers.length > 0) resolver.setServers([...servers])
   return resolver
 }

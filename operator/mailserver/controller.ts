@@ -1,6 +1,8 @@
 /** The MailServer controller: caches, background checks and the loop, put together. */
 
 import { type BucketState, type BucketWishes, ensureBucket } from '../bucket/bucket.ts'
+import { confirmAuthoritative } from '../dns/authoritative.ts'
+import type { DnsRecord } from '../dns/records.ts'
 import { createResolver, type VerifiedRecord, verifyRecords } from '../dns/verify.ts'
 import { type Controller, createController } from '../kube/controller.ts'
 import type { KubeLogger } from '../kube/logger.ts'
@@ -65,7 +67,12 @@ async function lookUp({ records, resolvers }: DnsQuestion, signal: AbortSignal):
   const cancel = () => resolver.cancel()
   signal.addEventListener('abort', cancel, { once: true })
   try {
-    return await verifyRecords(records, resolver, signal)
+    const verified = await verifyRecords(records, resolver, signal)
+    // Only for keys: signing with one that some receivers cannot find yet would cost mail.
+    const isKey = ({ name }: DnsRecord) => name.includes('._domainkey.')
+    const at = (address: string) => createResolver([address], { timeout: 2_000, tries: 1 })
+    const keys = await confirmAuthoritative(verified.filter(isKey), { lookups: resolver, at }, signal)
+    return verified.map((record) => (isKey(record) ? (keys.shift() ?? record) : record))
   } finally {
     signal.removeEventListener('abort', cancel)
   }
