@@ -39,6 +39,8 @@ export interface PodWorkerDeps {
   inherited: Record<string, string | undefined>
   workers: number
   now: () => Date
+  /** Told in words when a process ends unasked. */
+  progress: (message: string) => void
 }
 
 export interface PodWorker {
@@ -137,6 +139,7 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
         { pod: key.name, pid: running.pid, ...exit, waitMs, log: log.path, last: log.lastLines().slice(-3) },
         'process ended, starting it again',
       )
+      deps.progress(`${key.name} ended (${exit.signal ?? exit.code}) and is started again; see ${log.path}`)
       set({
         state: {
           waiting: { reason: 'CrashLoopBackOff', message: `back-off ${waitMs} ms restarting failed container` },

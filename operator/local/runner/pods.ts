@@ -25,6 +25,7 @@ export interface NodeDeps {
   inherited: Record<string, string | undefined>
   workers: number
   now: () => Date
+  progress: (message: string) => void
 }
 
 export interface Node {

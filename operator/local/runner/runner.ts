@@ -168,6 +168,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     inherited: options.env,
     workers: options.workers,
     now,
+    progress,
   })
   await Promise.all(controllers.map((controller) => controller.start()))
   return {
