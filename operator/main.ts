@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { pino } from 'pino'
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import { readOperatorConfig } from './config.ts'
+import { ConfigError, readOperatorConfig } from './config.ts'
 import { fencedClient } from './fenced-client.ts'
 import { createKubeClient, loadKubeConfig } from './kube/client.ts'
 import { listenHealth } from './kube/health.ts'
@@ -15,7 +15,15 @@ import { prepareOperator } from './run.ts'
 /** A watch tells something at least every minute (bookmarks); silent for so long, the process is better started anew. */
 const SILENCE_MS = 10 * 60_000
 
-if (import.meta.main) await main()
+if (import.meta.main) {
+  try {
+    await main()
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    process.stderr.write(`${error.message}\n`)
+    process.exitCode = 1
+  }
+}
 
 async function main(): Promise<void> {
   const config = readOperatorConfig(process.env, randomBytes(4).toString('hex'))
