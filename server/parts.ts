@@ -55,13 +55,13 @@ export async function startParts(host: Host, { log, signal }: { log: Logger; sig
   )
   started.use(db)
   await until('database', () => migrate({ url: environment.databaseUrl, logger: component('database') }))
-  readiness.set('database', () => db.ping())
+  readiness.set('database', () => db.ping(), { shared: true })
   const blobs = started.use(
     await until('storage', async () =>
       openBlobs({ db, storage: config.storage, rootDirectory, logger: component('blobs'), metrics: registry }),
     ),
   )
-  readiness.set('storage', () => blobs.check())
+  readiness.set('storage', () => blobs.check(), { shared: true })
 
   const mailstore = started.use(
     createMailstore({ db, blobs, limits: host.config.limits, now, logger: component('mailstore'), metrics: registry }),

@@ -26,3 +26,24 @@ test('a check that hangs counts as failed', async () => {
   readiness.set('database', () => new Promise(() => {}))
   assert.deepEqual(await readiness.report(), { ready: false, checks: { database: 'no answer within 5 ms' } })
 })
+
+test('what all replicas share must be well once; later it is told, and the replica stays to answer for it', async () => {
+  let now = 0
+  const readiness = createReadiness({ now: () => now })
+  let away = true
+  readiness.set(
+    'database',
+    () => {
+      if (away) throw new Error('connection refused')
+    },
+    { shared: true },
+  )
+  const told = { database: 'connection refused' }
+  assert.deepEqual(await readiness.report(), { ready: false, checks: told })
+  away = false
+  now += 1_000
+  assert.deepEqual(await readiness.report(), { ready: true, checks: { database: 'ok' } })
+  away = true
+  now += 1_000
+  assert.deepEqual(await readiness.report(), { ready: true, checks: told })
+})

@@ -10,8 +10,13 @@ export interface ReadinessReport {
 }
 
 export interface Readiness {
-  /** Adds a check, or replaces the one of that name. */
-  set(name: string, check: ReadinessCheck): void
+  /**
+   * Adds a check, or replaces the one of that name.
+   * @param options.shared what all replicas depend on (database, bucket): it must have been well once, and afterwards is
+   * only told. Were every replica to leave the Service when Postgres is away, clients would meet a closed port instead of
+   * SMTP's 451, IMAP's NO [UNAVAILABLE] and JMAP's serverFail.
+   */
+  set(name: string, check: ReadinessCheck, options?: { shared?: boolean }): void
   /** From now on not ready, whatever the checks say. */
   drain(): void
   report(): Promise<ReadinessReport>
@@ -31,6 +36,8 @@ export function createReadiness({
   now?: () => number
 } = {}): Readiness {
   const checks = new Map<string, ReadinessCheck>()
+  const shared = new Set<string>()
+  const wellOnce = new Set<string>()
   let draining = false
   let remembered: { at: number; report: Promise<ReadinessReport> } | undefined
 
@@ -38,11 +45,14 @@ export function createReadiness({
     const results = await Promise.all(
       [...checks].map(async ([name, check]) => [name, await outcome(check, deadlineMs)] as const),
     )
-    return { ready: results.every(([, result]) => result === 'ok'), checks: Object.fromEntries(results) }
+    for (const [name, result] of results) if (result === 'ok') wellOnce.add(name)
+    const ready = results.every(([name, result]) => result === 'ok' || (shared.has(name) && wellOnce.has(name)))
+    return { ready, checks: Object.fromEntries(results) }
   }
   return {
-    set(name, check) {
+    set(name, check, options) {
       checks.set(name, check)
+      if (options?.shared) shared.add(name)
       remembered = undefined
     },
     drain() {

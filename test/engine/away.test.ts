@@ -18,7 +18,7 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' && address ? address.port : 0
 }
 
-test('Postgres comes late, goes away and comes back: unready with the reason, then well again', async () => {
+test('Postgres comes late: unready with the reason; goes away and comes back: answered 451, told, then well again', async () => {
   const base = await mkdtemp(join(tmpdir(), 'mail-away-'))
   const port = await freePort()
   const dataDir = join(base, 'data')
@@ -43,7 +43,11 @@ test('Postgres comes late, goes away and comes back: unready with the reason, th
     await sendMail(engine, mail)
 
     await postgres.stop()
-    await poll(async () => ((await engine.readyz())?.ready === false ? true : undefined))
+    const away = await poll(async () => {
+      const now = await engine.readyz()
+      return now?.checks.database === 'ok' ? undefined : now
+    })
+    assert.equal(away.ready, true, 'it stays in the Service, to say 451')
     await assert.rejects(sendMail(engine, mail), { responseCode: 451 })
 
     postgres = await launch()
