@@ -5,6 +5,7 @@ export interface Account {
   id: string
   /** Primary address, lower case: alice@example.org. Also the login name. */
   address: string
+  /** No login and no submission; mail is still received. */
   disabled: boolean
   quotaBytes: number | undefined
   usedBytes: number
@@ -35,7 +36,7 @@ export type Resolution =
 export interface Accounts {
   /** Verifies in constant time; undefined for wrong name or password alike. Successful checks are remembered shortly, so that HTTP clients do not pay scrypt per request. @throws Unavailable */
   authenticate(login: string, password: string): Promise<Account | undefined>
-  /** @throws Unavailable */
+  /** A disabled account's address leads to it as ever. @throws Unavailable */
   resolve(address: string): Promise<Resolution>
   /** True when the account may send with this reverse-path or From: its address, an alias, or a subaddress of them. */
   maySendAs(account: Account, address: string): Promise<boolean>

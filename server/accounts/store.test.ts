@@ -46,13 +46,17 @@ test('a login that was remembered ends with a new password, on every replica', a
   assert.ok(await replica.authenticate(address, 'new'))
 })
 
-test('a disabled account cannot log in, even when a success is remembered, and takes no mail', async () => {
-  const spec = { address: 'dora@example.org', aliases: [], password: 'secret' }
+test('a disabled account cannot log in, even when a success is remembered, and still receives mail', async () => {
+  const spec = { address: 'dora@example.org', aliases: ['dori@example.org'], password: 'secret' }
   await accounts.put(spec)
   assert.ok(await accounts.authenticate(spec.address, 'secret'))
   await accounts.put({ ...spec, disabled: true })
   assert.equal(await accounts.authenticate(spec.address, 'secret'), undefined)
-  assert.deepEqual(await accounts.resolve(spec.address), { kind: 'unknown' })
+  for (const address of [spec.address, 'dora+list@example.org', 'dori@example.org']) {
+    const found = await accounts.resolve(address)
+    assert.ok(found.kind === 'local' && found.account.disabled, address)
+    assert.equal(found.account.address, spec.address)
+  }
 })
 
 test('putting an account again with the same password keeps its hash', async () => {

@@ -82,14 +82,13 @@ export function createAccounts({ db, domains, now }: AccountsDeps): Accounts & D
     // An account or alias may contain a '+' itself.
     if (exact !== undefined && exact !== parsed.address) {
       const row = await lookUp(exact)
-      if (row && !row.disabled) return { kind: 'local', account: toAccount(row), detail: undefined }
+      if (row) return { kind: 'local', account: toAccount(row), detail: undefined }
     }
     const row = await lookUp(parsed.address)
-    if (row)
-      return row.disabled ? { kind: 'unknown' } : { kind: 'local', account: toAccount(row), detail: parsed.detail }
+    if (row) return { kind: 'local', account: toAccount(row), detail: parsed.detail }
     const catchAll = domain.catchAll === undefined ? undefined : normalizeAddress(domain.catchAll)
     const caught = catchAll === undefined ? undefined : await lookUp(catchAll)
-    if (!caught || caught.disabled) return { kind: 'unknown' }
+    if (!caught) return { kind: 'unknown' }
     return { kind: 'local', account: toAccount(caught), detail: undefined }
   }
 

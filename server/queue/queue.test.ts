@@ -380,3 +380,19 @@ for (const [what, given, want] of [
     })
     assert.equal(await queue.size(), 0)
   })
+
+test('a submission to a disabled account of ours is stored for it', async () => {
+  const worker = startWorker(9)
+  await using queue = worker.queue
+  const bob = worker.accounts.byAddress.get('bob@example.org')
+  assert.ok(bob)
+  bob.disabled = true
+  const rateCounter = createRateCounter({ db, now: worker.now })
+  const parts = { ...worker, db, logger, mailstore: worker.storing, metrics: queue.metrics, rateCounter }
+  const submitter = createSubmitter({ ...parts, signingKeys: () => [] })
+  await submitter.submit(submission('\r\nx', ['bob@example.org']))
+  assert.deepEqual(
+    worker.mailstore.ingested.map(({ accountId }) => accountId),
+    [bob.id],
+  )
+})

@@ -148,7 +148,7 @@ async function splitRecipients(accounts: Accounts, recipients: QueueRecipient[])
   for (const recipient of recipients) {
     const resolution = await accounts.resolve(recipient.address)
     if (resolution.kind === 'foreign' && recipient.address.includes('@')) foreign.push(recipient)
-    else if (resolution.kind === 'local' && !resolution.account.disabled) local.add(resolution.account.id)
+    else if (resolution.kind === 'local') local.add(resolution.account.id)
     else unknown.push(recipient.address)
   }
   if (unknown.length > 0)

@@ -105,7 +105,7 @@ function withTrace(trace: string, message: Buffer, headerLength: number, hostnam
 
 /**
  * The account that a forward-path leads to.
- * @throws SmtpRefusal 550 5.1.1 nobody there, 550 5.7.1 not ours, 450 4.2.1 disabled, 552 5.2.2 full
+ * @throws SmtpRefusal 550 5.1.1 nobody there, 550 5.7.1 not ours, 552 5.2.2 full
  */
 async function recipientAccount(deps: IncomingDeps, address: string, declaredBytes: number): Promise<Account> {
   const { accounts, config } = deps
@@ -116,8 +116,6 @@ async function recipientAccount(deps: IncomingDeps, address: string, declaredByt
     throw new SmtpRefusal({ code: 550, enhanced: '5.7.1' }, 'Relaying denied, authenticate on the submission port')
   if (resolution.kind === 'unknown') throw new SmtpRefusal({ code: 550, enhanced: '5.1.1' }, 'No such mailbox here')
   const { account } = resolution
-  // RFC 3463 §3.3: X.2.1 is transient while the mailbox may be enabled again
-  if (account.disabled) throw new SmtpRefusal({ code: 450, enhanced: '4.2.1' }, 'Mailbox is disabled')
   if (account.quotaBytes !== undefined && account.usedBytes + declaredBytes > account.quotaBytes)
     throw new SmtpRefusal({ code: 552, enhanced: '5.2.2' }, 'Mailbox is full')
   return account

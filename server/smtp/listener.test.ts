@@ -78,7 +78,7 @@ for (const [what, options, recipient, want] of [
     'a disabled account',
     { mailboxes: [{ address: 'ann@example.org', disabled: true }] },
     'ann@example.org',
-    '450 4.2.1 Mailbox is disabled',
+    '250 2.1.5 Accepted',
   ],
   [
     'a full mailbox, by SIZE=',
