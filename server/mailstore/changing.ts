@@ -64,8 +64,8 @@ export function createChangingMethods(db: Database, emailIds: EmailIds): Changin
         if (quota.quotaBytes !== undefined && quota.usedBytes + bytes > quota.quotaBytes) {
           throw new OverQuota(`account ${accountId} is over its quota`)
         }
-        await emailIds.reserve(tx, rows.length)
-        const added = intoMailbox(rows, target).map((one) => ({ ...one, emailId: emailIds.take() }))
+        const takeId = await emailIds.reserve(tx, rows.length)
+        const added = intoMailbox(rows, target).map((one) => ({ ...one, emailId: takeId() }))
         await copyEmails(
           tx,
           rows.map((row, index) => ({ from: row.emailId, to: added[index]?.emailId ?? 0 })),

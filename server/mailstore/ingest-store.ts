@@ -46,7 +46,7 @@ export async function storeBatch(
   const items = calls.flatMap((call) => call.items)
   const refs = items.flatMap(({ accountId, message }) => message.threadRefs.map((ref) => ({ accountId, ref })))
   // Sent together, run one after the other: what comes after the lock sees what its last holder committed.
-  const [accounts, mailboxes, threads] = await Promise.all([
+  const [accounts, mailboxes, threads, takeId] = await Promise.all([
     lockAccounts(tx, [...new Set(items.map((item) => item.accountId))]),
     readMailboxes(tx, items),
     findThreads(tx, refs),
@@ -65,7 +65,7 @@ export async function storeBatch(
     if (refused) return refused
     return call.items.map((item) => {
       added.set(item.accountId, (added.get(item.accountId) ?? 0) + item.message.sizeBytes)
-      return place(item, mailboxes, threads, ids.take())
+      return place(item, mailboxes, threads, takeId())
     })
   })
   const placed = results.flatMap((result) => (result instanceof Error ? [] : result))
