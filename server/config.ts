@@ -167,6 +167,14 @@ export const engineConfigSchema = z.strictObject({
   publicUrl: z.url().optional(),
   /** Resolvers "host" or "host:port"; empty: the system's. */
   dnsServers: z.array(z.string()).max(8).default([]),
+  /** The policy that is served at mta-sts.<domain> (RFC 8461 §3.2). The operator derives its record's id from the same. */
+  mtaSts: z
+    .strictObject({
+      mode: z.enum(['none', 'testing', 'enforce']).default('enforce'),
+      /** How long senders keep the policy; RFC 8461 §3.2 bounds it. */
+      maxAgeSeconds: z.number().int().positive().max(31_557_600).default(604_800),
+    })
+    .prefault({}),
   limits: limits.prefault({}),
   spam: spam.prefault({}),
   outbound: outbound.prefault({}),

@@ -5,6 +5,7 @@ import { createLoginThrottle } from './accounts/login-throttle.ts'
 import { createAccounts } from './accounts/store.ts'
 import { adminRoute } from './admin/accounts.ts'
 import { watchAdminToken } from './admin/token.ts'
+import { autoconfigRoutes } from './autoconfig/routes.ts'
 import { openBlobs } from './blob/open.ts'
 import { migrate } from './db/migrate.ts'
 import { openDatabase } from './db/pool.ts'
@@ -102,7 +103,7 @@ export async function startParts(host: Host, { log, signal }: { log: Logger; sig
     metrics: createJmapMetrics(registry),
     log: component('jmap'),
   })
-  http.routes.push(adminRoute({ accounts, token: adminToken }), ...jmap.routes)
+  http.routes.push(adminRoute({ accounts, token: adminToken }), ...autoconfigRoutes({ config, now }), ...jmap.routes)
 
   const smtp = await listenSmtp(
     host,

@@ -98,7 +98,7 @@ export const dns = z
         description: 'More SPF mechanisms, e.g. ip4:192.0.2.7 where Pods leave the cluster with another address.',
       }),
     mtaSts: z.enum(['none', 'testing', 'enforce']).default('enforce').meta({
-      description: 'Mode of the MTA-STS policy (RFC 8461) that is announced.',
+      description: 'Mode of the MTA-STS policy (RFC 8461) that is announced and served; none announces nothing.',
     }),
   })
   .prefault({})

@@ -110,9 +110,12 @@ function dmarc(policy: DnsWishes['domains'][number]['dmarc']): string {
   return tags.flatMap(([tag, value]) => (value === undefined ? [] : [`${tag}=${value}`])).join('; ')
 }
 
-/** Changes when the policy does, which is what makes senders fetch it again (RFC 8461 §3.1). */
+/** How long senders keep an MTA-STS policy that they have seen (RFC 8461 §3.2). */
+export const MTA_STS_MAX_AGE_SECONDS = 604_800
+
+/** Changes when the policy does, which is what makes senders fetch it again (RFC 8461 §3.1): of all that the engine puts in. */
 function mtaStsId({ hostname, mtaSts }: DnsWishes): string {
-  return createHash('sha256').update(`${mtaSts} ${hostname}`).digest('hex').slice(0, 16)
+  return createHash('sha256').update(`${mtaSts} ${hostname} ${MTA_STS_MAX_AGE_SECONDS}`).digest('hex').slice(0, 16)
 }
 
 /** "4.3.2.1.in-addr.arpa" (RFC 1035 §3.5), "…ip6.arpa" (RFC 3596 §2.5). */

@@ -47,7 +47,7 @@ export function startingRoute(started: () => boolean): NamedRoute {
   return {
     name: 'starting',
     async handle({ url }) {
-      if (started() || !/^\/(?:jmap|admin|\.well-known\/jmap)(?:\/|$)/.test(url.pathname)) return false
+      if (started() || !/^\/(?:jmap|admin|\.well-known|mail|autodiscover)(?:\/|$)/i.test(url.pathname)) return false
       throw new HttpError(503, 'starting', { headers: { 'Retry-After': '5' } })
     },
   }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { mtaStsPolicy } from '../../../server/autoconfig/mta-sts.ts'
 import { parseEngineConfig } from '../../../server/config.ts'
 import { contextOf, EVERYTHING } from '../testing/context.ts'
+import { recordsOf } from './dns-endpoint.ts'
 import { engineConfig, engineConfigMap } from './engine-config.ts'
 
 const parsed = (...given: Parameters<typeof contextOf>) => parseEngineConfig(engineConfig(contextOf(...given)))
@@ -78,4 +80,26 @@ test('the ConfigMap is text that changes only with what it says', () => {
   const text = () => engineConfigMap(contextOf(EVERYTHING))?.data?.['config.json']
   assert.equal(text(), text())
   parseEngineConfig(JSON.parse(text() ?? ''))
+})
+
+test('the MTA-STS record has a new id exactly when the engine serves a new policy (RFC 8461 §3.1)', () => {
+  const of = (spec: Parameters<typeof contextOf>[0]) => {
+    const context = contextOf(spec)
+    const record = recordsOf(context.spec, context.facts).find(({ value }) => value.startsWith('v=STSv1'))
+    assert.match(record?.value ?? '', /^v=STSv1; id=[0-9a-z]{1,32}$/)
+    return { id: record?.value, policy: mtaStsPolicy(parsed(spec)) }
+  }
+  const first = of({})
+  const second = { name: 'second.example', dmarc: { policy: 'none' as const } }
+  for (const spec of [
+    { hostname: 'mx.example.net' },
+    { dns: { mtaSts: 'testing' as const } },
+    { domains: [{ name: 'example.org' }, second] },
+    { dns: { ttlSeconds: 60 } },
+    { replicas: 5 },
+  ]) {
+    const { id, policy } = of(spec)
+    assert.equal(id === first.id, policy === first.policy, JSON.stringify(spec))
+  }
+  assert.notEqual(of({ hostname: 'mx.example.net' }).policy, first.policy)
 })

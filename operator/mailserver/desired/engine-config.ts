@@ -2,6 +2,7 @@
 
 import type { EngineConfigInput } from '../../../server/config.ts'
 import { durationMs } from '../../api/duration.ts'
+import { MTA_STS_MAX_AGE_SECONDS } from '../../dns/records.ts'
 import type { KubeObject } from '../../kube/types.ts'
 import { type DesiredContext, objectOf } from './context.ts'
 import { configName, dkimFileName } from './names.ts'
@@ -36,6 +37,7 @@ export function engineConfig(context: DesiredContext): EngineConfigInput | undef
     storage,
     proxyProtocol: { trustedNetworks },
     dnsServers: spec.dns.resolvers,
+    mtaSts: { mode: spec.dns.mtaSts, maxAgeSeconds: MTA_STS_MAX_AGE_SECONDS },
     limits: definedOnly(spec.limits),
     spam: engineSpam(spec.spam),
     outbound: engineOutbound(spec.outbound),
