@@ -7,6 +7,17 @@ import { type DesiredContext, objectOf, optionalObject } from './context.ts'
 import { ENGINE_PORTS } from './deployment.ts'
 import { httpServiceName, mailServiceName, tlsSecretName } from './names.ts'
 
+/** What the world may ask: metrics, health and the admin API share the port, and stay inside. */
+const PUBLIC_PATHS = [
+  '/jmap',
+  '/.well-known/jmap',
+  '/.well-known/mta-sts.txt',
+  '/.well-known/autoconfig',
+  '/mail/config-v1.1.xml',
+  '/autodiscover',
+  '/Autodiscover',
+] as const
+
 /** Every HTTP name with the server's own certificate; the path to the engine is plain, inside the cluster. */
 export function ingress(context: DesiredContext): KubeObject | undefined {
   const { server, spec } = context
@@ -22,7 +33,10 @@ export function ingress(context: DesiredContext): KubeObject | undefined {
       spec: {
         ...(spec.ingress.className ? { ingressClassName: spec.ingress.className } : {}),
         tls: [{ hosts, secretName: spec.tls.secretName ?? tlsSecretName(server.name) }],
-        rules: hosts.map((host) => ({ host, http: { paths: [{ path: '/', pathType: 'Prefix', backend }] } })),
+        rules: hosts.map((host) => ({
+          host,
+          http: { paths: PUBLIC_PATHS.map((path) => ({ path, pathType: 'Prefix', backend })) },
+        })),
       },
     },
     { annotations: spec.ingress.annotations ?? {} },
@@ -36,7 +50,12 @@ export function httpRoute(context: DesiredContext): KubeObject | undefined {
     spec: {
       parentRefs: [parentRef(context, spec.gateway.httpSection)],
       hostnames: publicNames(spec).slice(0, 16), // the API's limit
-      rules: [{ backendRefs: [{ name: httpServiceName(server.name), port: ENGINE_PORTS.jmap }] }],
+      rules: [
+        {
+          matches: PUBLIC_PATHS.map((value) => ({ path: { type: 'PathPrefix', value } })),
+          backendRefs: [{ name: httpServiceName(server.name), port: ENGINE_PORTS.jmap }],
+        },
+      ],
     },
   })
 }
