@@ -31,9 +31,26 @@ test('chart and package carry one version', () => {
 
 const helm = { skip: isBuilt('helm') ? false : 'helm is not built here' }
 
+interface Schema {
+  properties?: Record<string, Schema>
+}
+/** "image.tag" of every value. */
+const pathsOf = ({ properties = {} }: Schema, prefix = ''): string[] =>
+  Object.entries(properties).flatMap(([name, node]) => [
+    ...(node.properties ? [] : [`${prefix}${name}`]),
+    ...pathsOf(node, `${prefix}${name}.`),
+  ])
+const field = (node: unknown, name: string): unknown => (node as Record<string, unknown> | undefined)?.[name]
+
 interface Rendered {
   kind: string
-  metadata: { name: string; namespace?: string; annotations?: Record<string, string> }
+  metadata: {
+    name: string
+    namespace?: string
+    annotations?: Record<string, string>
+    labels?: Record<string, string>
+  }
+  data?: Record<string, string>
   rules?: PolicyRule[]
   spec?: Record<string, unknown>
 }
@@ -132,10 +149,95 @@ test('the environment that the chart sets is one the operator reads', helm, () =
   for (const name of Object.keys(env)) assert.ok(source.includes(name) || name.startsWith('LEADER_ELECTION_'), name)
 })
 
+test('two operators have a budget, one does not: it would only hold up a drain', helm, () => {
+  const budgets = (...args: string[]) => render(...args).filter(({ kind }) => kind === 'PodDisruptionBudget')
+  assert.deepEqual(budgets(), [])
+  const [budget] = budgets('--set', 'replicas=2')
+  const deployment = named(render(), 'Deployment', 'mail-operator')
+  assert.deepEqual(budget?.spec, {
+    maxUnavailable: 1,
+    unhealthyPodEvictionPolicy: 'AlwaysAllow',
+    selector: deployment.spec?.selector,
+  })
+  assert.deepEqual(budgets('--set', 'replicas=2', '--set', 'podDisruptionBudget.enabled=false'), [])
+})
+
+test('a NetworkPolicy selects the operator, lets metrics in, and DNS and what is named out', helm, () => {
+  const policies = (...args: string[]) => render(...args).filter(({ kind }) => kind === 'NetworkPolicy')
+  assert.deepEqual(policies(), [])
+  const on = ['--set', 'networkPolicy.enabled=true']
+  const [wide] = policies(...on)
+  const { template } = named(render(), 'Deployment', 'mail-operator').spec as {
+    template: { spec: { containers: { ports: { name: string }[] }[] } }
+  }
+  assert.equal(template.spec.containers[0]?.ports[0]?.name, 'health')
+  assert.deepEqual(wide?.spec?.ingress, [{ ports: [{ port: 'health', protocol: 'TCP' }] }])
+  const dns = ['UDP', 'TCP'].map((protocol) => ({ port: 53, protocol }))
+  assert.deepEqual(wide?.spec?.egress, [{ ports: dns }, { ports: [{ port: 1, endPort: 65535, protocol: 'TCP' }] }])
+  const peer = { namespaceSelector: { matchLabels: { name: 'monitoring' } } }
+  const rule = { to: [{ ipBlock: { cidr: '10.0.0.1/32' } }], ports: [{ port: 6443, protocol: 'TCP' }] }
+  const [narrow] = policies(
+    ...on,
+    '--set-json',
+    `networkPolicy.metricsFrom=${JSON.stringify([peer])}`,
+    '--set-json',
+    `networkPolicy.egress=${JSON.stringify([rule])}`,
+  )
+  assert.deepEqual(narrow?.spec?.ingress, [{ ports: [{ port: 'health', protocol: 'TCP' }], from: [peer] }])
+  assert.deepEqual(narrow?.spec?.egress, [{ ports: dns }, rule])
+})
+
+test('the configuration of kube-state-metrics goes where it is mounted, unchanged', helm, () => {
+  const objects = render('--set', 'kubeStateMetrics.enabled=true', '--set', 'kubeStateMetrics.namespace=monitoring')
+  const { metadata, data } = named(objects, 'ConfigMap', 'mail-operator-custom-resource-state')
+  assert.equal(metadata.namespace, 'monitoring')
+  const file = readFileSync(join(chart, 'kube-state-metrics/custom-resource-state.yaml'), 'utf8')
+  assert.deepEqual(parse(data?.['config.yaml'] ?? ''), parse(file))
+})
+
+test('every dashboard is a ConfigMap with the label that the sidecar looks for', helm, () => {
+  const configMaps = (...args: string[]) => render(...args).filter(({ kind }) => kind === 'ConfigMap')
+  assert.deepEqual(configMaps(), [])
+  const files = readdirSync(join(chart, 'dashboards'))
+  const usual = configMaps('--set', 'dashboards.enabled=true')
+  assert.deepEqual(usual.flatMap(({ data }) => Object.keys(data ?? {})).sort(), files.sort())
+  for (const { metadata, data } of usual) {
+    assert.equal(metadata.labels?.grafana_dashboard, '1')
+    for (const [name, text] of Object.entries(data ?? {})) {
+      assert.deepEqual(JSON.parse(text), JSON.parse(readFileSync(join(chart, 'dashboards', name), 'utf8')))
+    }
+  }
+  const other = ['dashboards.label=grafana', 'dashboards.labelValue=yes', 'dashboards.namespace=grafana']
+  for (const { metadata } of configMaps('--set', 'dashboards.enabled=true', '--set', other.join(','))) {
+    assert.deepEqual([metadata.namespace, metadata.labels?.grafana], ['grafana', 'yes'])
+  }
+})
+
+test('values.schema.json knows every value, and only those', () => {
+  const values: unknown = parse(readFileSync(join(chart, 'values.yaml'), 'utf8'))
+  const schema: Schema = JSON.parse(readFileSync(join(chart, 'values.schema.json'), 'utf8'))
+  const known = pathsOf(schema).filter((path) => !['global', 'nameOverride', 'fullnameOverride'].includes(path))
+  const given = known.filter(
+    (path) => path.split('.').reduce<unknown>((node, part) => field(node, part), values) === undefined,
+  )
+  assert.deepEqual(given, [], 'in the schema and not in values.yaml')
+  const used = readdirSync(join(chart, 'templates'))
+    .filter((name) => name !== 'crds')
+    .map((name) => readFileSync(join(chart, 'templates', name), 'utf8'))
+    .join('\n')
+  assert.deepEqual(
+    known.filter((path) => !used.includes(`.Values.${path}`) && !path.startsWith('crds.')),
+    [],
+    'in the schema and in no template',
+  )
+})
+
 for (const [what, value] of [
   ['an unknown key', 'imagge.tag=x'],
   ['a pull policy that is none', 'image.pullPolicy=Sometimes'],
   ['a namespace that is no name', 'watchNamespaces={Not_A_Name}'],
+  ['a budget of nothing', 'podDisruptionBudget.maxUnavailable=0'],
+  ['an unknown value of a dashboard', 'dashboards.folder=x'],
 ] as const) {
   test(`values.schema.json refuses ${what}`, helm, () => {
     assert.throws(() => render('--set', value), /schema|additional|values/i)
