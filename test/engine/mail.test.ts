@@ -99,3 +99,9 @@ test('metrics are those of all workers together', async () => {
     assert.match(text, new RegExp(`^${name}[ {]`, 'm'), name)
   }
 })
+
+test('mail programs get their settings', async () => {
+  const response = await fetch(`${engine.http}/mail/config-v1.1.xml?emailaddress=nobody@example.org`)
+  assert.equal(response.status, 200)
+  assert.match(await response.text(), /<username>%EMAILADDRESS%<\/username>/)
+})
