@@ -39,8 +39,9 @@ export function prometheusRule(context: DesiredContext): KubeObject | undefined 
 }
 
 function alerts({ server, spec }: DesiredContext): Record<string, unknown>[] {
-  // Pods of one server, whatever else is scraped: the Prometheus operator labels by namespace and Pod.
-  const of = `namespace="${server.namespace}",pod=~"${server.name}-.*"`
+  // Engines of one server, whatever else is scraped: the Prometheus operator labels by namespace and Pod. Neither its
+  // database's Pods (stalwart-db-1) nor those of a MailServer stalwart-two match; long names lose the second hyphen.
+  const of = `namespace="${server.namespace}",pod=~"${server.name}-[a-z0-9]+(-[a-z0-9]{5})?"`
   const alert = (name: string, expr: string, wait: string, severity: 'warning' | 'critical', summary: string) => ({
     alert: name,
     expr,
@@ -48,30 +49,38 @@ function alerts({ server, spec }: DesiredContext): Record<string, unknown>[] {
     labels: { severity, mail_server: server.name },
     annotations: { summary, runbook_url: `${RUNBOOKS}#${name.toLowerCase()}` },
   })
+  // Every replica counts the same rows.
+  const queued = (at = '') => `sum(max by (state) (stalwart_queue_size{${of}}${at}))`
+  const failures = (metric: string) => `(sum(rate(${metric}{${of}}[10m])) or vector(0))` // absent until the first one
   const soon = (days: number) =>
     `min(mail_tls_certificate_expiration_timestamp_seconds{${of}}) - time() < ${days} * 86400`
   return [
     alert(
       'MailQueueGrows',
-      `max(stalwart_queue_size{${of}}) > 500 and delta(stalwart_queue_size{${of}}[30m]) > 0`,
+      `${queued()} > 500 and ${queued()} > ${queued(' offset 30m')}`,
       '30m',
       'warning',
-      'Outgoing mail of {{ $labels.pod }} piles up',
+      `Outgoing mail of MailServer ${server.name} piles up: {{ $value }} recipients wait`,
     ),
-    alert(
-      'MailEngineDown',
-      `sum(up{${of}}) < 1 or absent(up{${of}})`,
-      '5m',
-      'critical',
-      `No engine of MailServer ${server.name} answers`,
-    ),
-    alert(
-      'MailEngineDegraded',
-      `sum(up{${of}}) < ${spec.replicas}`,
-      '15m',
-      'warning',
-      `MailServer ${server.name} has fewer engines than wanted`,
-    ),
+    // A server that is scaled to zero has no engine on purpose.
+    ...(spec.replicas === 0
+      ? []
+      : [
+          alert(
+            'MailEngineDown',
+            `sum(up{${of}}) < 1 or absent(up{${of}})`,
+            '5m',
+            'critical',
+            `No engine of MailServer ${server.name} answers`,
+          ),
+          alert(
+            'MailEngineDegraded',
+            `sum(up{${of}}) < ${spec.replicas}`,
+            '15m',
+            'warning',
+            `MailServer ${server.name} has fewer engines than wanted`,
+          ),
+        ]),
     alert(
       'MailCertificateExpires',
       soon(14),
@@ -88,7 +97,7 @@ function alerts({ server, spec }: DesiredContext): Record<string, unknown>[] {
     ),
     alert(
       'MailConfigInvalid',
-      `min(mail_config_valid{${of}}) == 0`,
+      `min by (pod) (mail_config_valid{${of}}) == 0`,
       '10m',
       'warning',
       '{{ $labels.pod }} runs on an older configuration',
@@ -98,7 +107,7 @@ function alerts({ server, spec }: DesiredContext): Record<string, unknown>[] {
       `max(mail_dkim_keys_missing{${of}}) > 0`,
       '10m',
       'critical',
-      'Mail leaves without a DKIM signature',
+      `Mail of MailServer ${server.name} leaves without a DKIM signature`,
     ),
     alert(
       'MailDatabaseFails',
@@ -109,17 +118,17 @@ function alerts({ server, spec }: DesiredContext): Record<string, unknown>[] {
     ),
     alert(
       'MailLoginFailures',
-      `sum(rate(mail_smtp_auth_failures_total{${of}}[10m])) + sum(rate(mail_imap_auth_failures_total{${of}}[10m])) > 5`,
+      `${['mail_smtp_auth_failures_total', 'mail_imap_auth_failures_total', 'mail_jmap_login_failures_total'].map(failures).join(' + ')} > 5`,
       '15m',
       'warning',
-      'Somebody tries passwords',
+      `Somebody tries passwords at MailServer ${server.name}`,
     ),
     alert(
       'MailWorkersRestart',
       `sum(increase(mail_worker_restarts_total{${of}}[30m])) > 3`,
       '5m',
       'warning',
-      'Engine processes of MailServer keep ending',
+      `Engine processes of MailServer ${server.name} keep ending`,
     ),
   ]
 }
