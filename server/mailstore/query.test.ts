@@ -231,3 +231,39 @@ test('a filter nested beyond measure is refused', async () => {
   for (let depth = 0; depth < 100; depth++) filter = { not: filter }
   await assert.rejects(query(filter), FilterTooComplex)
 })
+
+test('a whole account is walked as one list: mailboxes merged, an email in two of them once', async () => {
+  const other = await createFixture(() => store).newAccount()
+  const second = Date.UTC(2026, 5, 3) / 1000
+  const stored = await store.mailstore.ingest(
+    Array.from({ length: 300 }, (_, index) =>
+      item(other.id, message({ subject: `n${index}` }), {
+        mailboxes: [
+          [{ id: other.inbox.id }],
+          [{ id: other.archive.id }],
+          [{ id: other.inbox.id }, { id: other.archive.id }],
+        ][index % 3] ?? [{ id: other.inbox.id }],
+        // Several in the same second, so that ties count too.
+        receivedAt: new Date((second + Math.floor(index / 4)) * 1000),
+      }),
+    ),
+  )
+  const newestFirst = stored.map(({ emailId }) => emailId).reverse()
+  for (const [position, limit] of [
+    [0, 50],
+    [40, 100],
+    [290, 50],
+    [300, 5],
+  ] as const) {
+    const result = await store.mailstore.query(other.id, {
+      filter: { all: true },
+      sort: [{ property: 'receivedAt', ascending: false }],
+      collapseThreads: false,
+      position,
+      limit,
+      calculateTotal: true,
+    })
+    assert.deepEqual(result.ids, newestFirst.slice(position, position + limit), `${position}+${limit}`)
+    assert.equal(result.total, 300)
+  }
+})

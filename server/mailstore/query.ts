@@ -13,8 +13,9 @@ import {
   type Mailstore,
 } from './types.ts'
 
-/** Rows read at a time when threads are collapsed in index order. */
-const WALK = 200
+/** Rows read at a time when the result is walked in index order. */
+const MIN_PAGE = 100
+const MAX_PAGE = 5_000
 
 interface Hit {
   email_id: string
@@ -23,8 +24,10 @@ interface Hit {
 }
 
 interface Plan {
-  /** Everything between `from` and `order by`, but for the sort's needs. */
-  where: string
+  /** The mailbox, or all of the account's; without one, `condition` is looked at in each mailbox. */
+  scope: string
+  accountWide: boolean
+  condition: string
   compiled: CompiledFilter
   values: unknown[]
   /** The walk follows the index (mailbox_id, received_at, email_id). */
@@ -50,10 +53,12 @@ export function createQuery(db: Database, blobs: Blobs): Pick<Mailstore, 'query'
       const plan = planQuery(account, head.mailbox?.id, query)
       const known = plainTotal(query, head)
       const start = query.position < 0 && known !== undefined ? Math.max(0, known + query.position) : query.position
-      const windowed = plan.direction && !query.anchor && start >= 0 && (!query.calculateTotal || known !== undefined)
-      if (windowed && !plan.compiled.decide && head.mailbox) {
-        const ids = await walk(plan, start, query.limit, query.collapseThreads)
-        return { ids, position: start, total: query.calculateTotal ? known : undefined, state: head.state }
+      if (plan.direction && !query.anchor && start >= 0 && !plan.compiled.decide) {
+        const [ids, total] = await Promise.all([
+          walk(plan, start, query.limit, query.collapseThreads),
+          query.calculateTotal ? (known ?? count(plan, query.collapseThreads)) : undefined,
+        ])
+        return { ids, position: start, total, state: head.state }
       }
       return windowOf(await readAll(plan, query.collapseThreads), query, head.state)
     },
@@ -74,10 +79,10 @@ export function createQuery(db: Database, blobs: Blobs): Pick<Mailstore, 'query'
 
   /** The whole result, in order, each email (or thread) once. */
   async function readAll(plan: Plan, collapse: boolean): Promise<string[]> {
-    const { compiled, orderBy, where, values } = plan
+    const { compiled, orderBy, scope, condition, values } = plan
     const content = compiled.decide ? CANDIDATE_COLUMNS + compiled.decide.columns : ''
     const rows = await db.query<Hit & CandidateRow>(
-      `select m.email_id, m.thread_id${content} from ${tables(plan)} where ${where} order by ${orderBy}`,
+      `select m.email_id, m.thread_id${content} from ${tables(plan)} where ${scope} and ${condition} order by ${orderBy}`,
       values,
     )
     const once = distinct(rows, (row) => row.email_id)
@@ -86,19 +91,20 @@ export function createQuery(db: Database, blobs: Blobs): Pick<Mailstore, 'query'
     return shown.map((row) => formatId('e', row.email_id))
   }
 
+  async function count(plan: Plan, collapse: boolean): Promise<number> {
+    const [row] = await db.query<{ total: string }>(
+      `select count(distinct m.${collapse ? 'thread_id' : 'email_id'}) as total
+         from ${tables(plan)} where ${plan.scope} and ${plan.condition}`,
+      plan.values,
+    )
+    return Number(row?.total)
+  }
+
   /** Follows the index from its end and stops as soon as the window is full: as fast in a large mailbox as in a small one. */
   async function walk(plan: Plan, position: number, limit: number, collapse: boolean): Promise<string[]> {
-    if (!collapse) {
-      const values = [...plan.values, position, limit]
-      const rows = await db.query<Hit>(
-        `select m.email_id from ${tables(plan)} where ${plan.where} order by ${plan.orderBy}
-         offset $${values.length - 1} limit $${values.length}`,
-        values,
-      )
-      return rows.map((row) => formatId('e', row.email_id))
-    }
     const ids: string[] = []
-    const threads = new Set<string>()
+    const seen = new Set<string>()
+    const page = Math.min(MAX_PAGE, Math.max(MIN_PAGE, position + limit))
     let last: Hit | undefined
     while (ids.length < limit) {
       const values = [...plan.values]
@@ -106,21 +112,30 @@ export function createQuery(db: Database, blobs: Blobs): Pick<Mailstore, 'query'
         ? `and (m.received_at, m.email_id) ${plan.direction === 'desc' ? '<' : '>'}
                ($${values.push(last.received_at)}::bigint, $${values.push(last.email_id)}::bigint)`
         : ''
-      const rows: Hit[] = await db.query<Hit>(
-        `select m.email_id, m.thread_id, m.received_at from ${tables(plan)}
-          where ${plan.where} ${after} order by ${plan.orderBy} limit ${WALK}`,
-        values,
-      )
+      const rows: Hit[] = await db.query<Hit>(pageOf(plan, after, page), values)
       for (const row of rows) {
-        if (threads.has(row.thread_id)) continue
-        threads.add(row.thread_id)
-        if (threads.size > position && ids.length < limit) ids.push(formatId('e', row.email_id))
+        const key = collapse ? row.thread_id : row.email_id
+        if (seen.has(key)) continue
+        seen.add(key)
+        if (seen.size > position && ids.length < limit) ids.push(formatId('e', row.email_id))
       }
       last = rows.at(-1)
-      if (rows.length < WALK) break
+      if (rows.length < page) break
     }
     return ids
   }
+}
+
+/** The next rows in index order; for a whole account the first of each mailbox's, merged. */
+function pageOf(plan: Plan, after: string, page: number): string {
+  const { scope, condition, orderBy, accountWide } = plan
+  const rowsOf = (where: string) =>
+    `select m.email_id, m.thread_id, m.received_at from ${tables(plan)}
+      where ${where} and ${condition} ${after} order by ${orderBy} limit ${page}`
+  if (!accountWide) return rowsOf(scope)
+  return `select m.email_id, m.thread_id, m.received_at
+            from mailbox b cross join lateral (${rowsOf('m.mailbox_id = b.id')}) m
+           where b.account_id = $1 order by ${orderBy} limit ${page}`
 }
 
 function tables({ needsEmail }: Plan): string {
@@ -129,13 +144,15 @@ function tables({ needsEmail }: Plan): string {
 
 function planQuery(account: number, mailbox: number | undefined, { filter, sort }: EmailQuery): Plan {
   const values: unknown[] = [mailbox ?? account]
-  const scope =
-    mailbox === undefined ? 'm.mailbox_id in (select id from mailbox where account_id = $1)' : 'm.mailbox_id = $1'
+  const accountWide = mailbox === undefined
+  const scope = accountWide ? 'm.mailbox_id in (select id from mailbox where account_id = $1)' : 'm.mailbox_id = $1'
   const rest = mailbox === undefined ? filter : withoutMailbox(filter, formatId('m', mailbox))
   const compiled = compileFilter(rest, values, mailbox === undefined ? undefined : '$1')
   const { orderBy, direction } = sortOrder(sort, values)
   return {
-    where: `${scope} and ${compiled.condition}`,
+    scope,
+    accountWide,
+    condition: compiled.condition,
     compiled,
     values,
     direction,

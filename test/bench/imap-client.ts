@@ -44,7 +44,8 @@ export async function imapClient(to: Endpoint, login: { address: string; passwor
         if (text.length < KEPT) text += part
         tail = (tail + part).slice(-2048)
         if (!tail.endsWith('\r\n')) return
-        const last = tail.slice(tail.lastIndexOf('\r\n', tail.length - 3) + 2)
+        const before = tail.lastIndexOf('\r\n', tail.length - 3)
+        const last = before < 0 ? tail : tail.slice(before + 2)
         if (!last.startsWith(`${tag} `)) return
         const seconds = Number(process.hrtime.bigint() - started) / 1e9
         if (last.startsWith(`${tag} OK`)) resolve({ text, bytes, seconds })
