@@ -137,7 +137,8 @@ export const mailServerSpec = z
       .meta({ description: 'A NetworkPolicy that lets in the mail ports and HTTP only.' }),
     logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('info'),
     deletionPolicy: z.enum(['Retain', 'Delete']).default('Retain').meta({
-      description: 'What becomes of database, bucket and DKIM keys when the MailServer is deleted.',
+      description:
+        'What becomes of database, bucket, DKIM keys and the operator’s own CA when the MailServer is deleted.',
     }),
   })
   .meta({ description: 'What the mail service should be.' })

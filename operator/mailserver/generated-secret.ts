@@ -54,7 +54,7 @@ export async function ensureGenerated(
     return text
   }
   try {
-    live.set(idOf(secret), await client.create(Secret, { ...withHash(secret, APPLIED_HASH), data }))
+    live.set(idOf(secret), await client.create(Secret, { ...withoutOwner(withHash(secret, APPLIED_HASH)), data }))
   } catch (error) {
     // Somebody was faster: what they made counts.
     const theirs = isKubeError(error, 'AlreadyExists') ? usable(await client.find(Secret, key)) : undefined
@@ -62,4 +62,13 @@ export async function ensureGenerated(
     return theirs
   }
   return text
+}
+
+/**
+ * The apply that follows makes it owned: only what an apply has set can an apply take away again, and a Secret that
+ * becomes retained must lose its owner.
+ */
+function withoutOwner({ metadata, ...object }: KubeObject): KubeObject {
+  const { ownerReferences: _, ...rest } = metadata
+  return { ...object, metadata: rest }
 }

@@ -305,19 +305,34 @@ test('deleted with Retain, database and keys stay and the rest goes; made again,
   await cluster.eventually(async () => (await cluster.get(Deployment, 'first')) === undefined, 'the Deployment to go')
   await cluster.eventually(async () => (await cluster.get(Secret, 'first-admin')) === undefined, 'the token to go')
   assert.deepEqual((await cluster.get(Secret, name))?.data, key)
+  const authority = (await client.get(Secret, { namespace, name: 'first-tls-ca' })).data
   await cluster.mailServer('first')
   await cluster.until('first', isReady, 'first to be Ready again')
   const again = await client.get(Secret, { namespace, name })
   assert.equal(await cluster.get(Secret, 'first-dkim-example.org-default'), undefined)
   assert.deepEqual(again.data, key)
+  assert.deepEqual((await client.get(Secret, { namespace, name: 'first-tls-ca' })).data, authority)
   assert.ok(again.metadata.annotations?.[APPLIED_HASH])
 })
 
-test('deleted with Delete, everything goes', async () => {
+const KEPT = ['third-dkim-example.org-default', 'third-tls-ca']
+
+test('Retain, decided later, takes data out of the reach of the garbage collector', async () => {
   await cluster.mailServer('third', { deletionPolicy: 'Delete' })
   await cluster.until('third', isReady, 'third to be Ready')
+  const owned = async (name: string) => (await cluster.get(Secret, name))?.metadata.ownerReferences !== undefined
+  for (const name of KEPT) assert.ok(await owned(name), name)
+  const decide = (deletionPolicy: string) =>
+    client.mergePatch(MailServerResource, { namespace, name: 'third' }, { spec: { deletionPolicy } })
+  await decide('Retain')
+  for (const name of KEPT) await cluster.eventually(async () => !(await owned(name)), `${name} to be nobody's`)
+  await decide('Delete')
+  for (const name of KEPT) await cluster.eventually(() => owned(name), `${name} to be owned again`)
+})
+
+test('deleted with Delete, everything goes', async () => {
   await client.delete(MailServerResource, { namespace, name: 'third' })
-  for (const name of ['third-dkim-example.org-default', 'third-admin']) {
+  for (const name of [...KEPT, 'third-admin']) {
     await cluster.eventually(async () => (await cluster.get(Secret, name)) === undefined, `${name} to go`)
   }
 })

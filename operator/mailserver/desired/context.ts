@@ -54,6 +54,9 @@ export interface ObjectOptions {
   owned?: boolean
 }
 
+/** For Argo CD, which may take an object by its labels for its own: without an owner nothing else would protect it. */
+const NOT_PRUNED = { 'argocd.argoproj.io/sync-options': 'Prune=false' }
+
 /** An object of the server with its labels and owner, and `content` as its other fields. */
 export function objectOf(
   context: Pick<DesiredContext, 'server'>,
@@ -64,7 +67,8 @@ export function objectOf(
   options: ObjectOptions = {},
 ): KubeObject {
   const { server } = context
-  const { component, annotations, labels, owned = true } = options
+  const { component, labels, owned = true } = options
+  const annotations = { ...options.annotations, ...(owned ? {} : NOT_PRUNED) }
   return {
     apiVersion,
     kind,
@@ -72,7 +76,7 @@ export function objectOf(
       name,
       namespace: server.namespace,
       labels: { ...labels, ...labelsOf(server.name, component) },
-      ...(annotations && Object.keys(annotations).length > 0 ? { annotations } : {}),
+      ...(Object.keys(annotations).length > 0 ? { annotations } : {}),
       ...(owned ? { ownerReferences: [ownerReference(server)] } : {}),
     },
     ...content,

@@ -9,6 +9,7 @@ import { desiredObjects } from './objects.ts'
 const OTHERS = /cnpg|cert-manager|externaldns|monitoring|gateway/
 const DATA = [
   'Cluster/stalwart-db',
+  'Secret/stalwart-tls-ca',
   'Secret/stalwart-dkim-example.org-default',
   'Secret/stalwart-dkim-example.org-ed25519',
 ]
@@ -63,10 +64,12 @@ for (const [deletionPolicy, owned] of [
   ['Retain', false],
   ['Delete', true],
 ] as const) {
-  test(`deletionPolicy ${deletionPolicy}: database and DKIM keys are ${owned ? '' : 'not '}owned, all else is`, () => {
+  test(`deletionPolicy ${deletionPolicy}: database, DKIM keys and CA are ${owned ? '' : 'not '}owned, all else is`, () => {
     for (const { kind, metadata } of desiredObjects(contextOf({ deletionPolicy }))) {
       const id = `${kind}/${metadata.name}`
       assert.equal(metadata.ownerReferences?.[0]?.controller ?? false, DATA.includes(id) ? owned : true, id)
+      const options = metadata.annotations?.['argocd.argoproj.io/sync-options']
+      assert.equal(options, metadata.ownerReferences ? undefined : 'Prune=false', id)
     }
   })
 }
@@ -90,7 +93,7 @@ test('no object says null or undefined: server-side apply would take it for a wi
 })
 
 test('keys and tokens are never in what is applied, so that no old cache overwrites them', () => {
-  const generated = ['stalwart-admin', 'stalwart-tls', 'stalwart-tls-ca', ...DATA.slice(1).map((id) => id.slice(7))]
+  const generated = ['stalwart-admin', 'stalwart-tls', ...DATA.slice(1).map((id) => id.slice(7))]
   const secrets = desiredObjects(contextOf()).filter(
     ({ metadata, kind }) => kind === 'Secret' && generated.includes(metadata.name),
   )

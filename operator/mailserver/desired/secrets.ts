@@ -20,9 +20,16 @@ type NamedSpec = Pick<DesiredContext, 'server' | 'spec'>
 export const adminSecret = (context: Named): KubeObject =>
   objectOf(context, 'v1', 'Secret', adminSecretName(context.server.name), { type: 'Opaque' })
 
-/** The operator's CA for this server. */
-export const authoritySecret = (context: Named): KubeObject =>
-  objectOf(context, 'v1', 'Secret', caSecretName(context.server.name), { type: 'kubernetes.io/tls' })
+/** The operator's CA for this server; kept when the MailServer goes, because clients have been told to trust it. */
+export const authoritySecret = (context: NamedSpec): KubeObject =>
+  objectOf(
+    context,
+    'v1',
+    'Secret',
+    caSecretName(context.server.name),
+    { type: 'kubernetes.io/tls' },
+    { owned: ownsData(context.spec) },
+  )
 
 /** The certificate that the operator issues; only without an issuer and without a Secret of the user's. */
 export const tlsSecret = (context: Named): KubeObject =>
