@@ -51,6 +51,16 @@ test('a load balancer with a name is an alias', () => {
   assert.ok(lines({ addresses: ['lb.cloud.example'] }).includes('mail.example.org CNAME lb.cloud.example.'))
 })
 
+test('names that are asked by HTTP lead to the Ingress, where there is one', () => {
+  const found = lines({ webAddresses: ['198.51.100.4', '2001:db8::4'] }).filter((line) => /^(auto|mta-sts)/.test(line))
+  const names = ['autoconfig.example.org', 'autodiscover.example.org', 'mta-sts.example.org']
+  assert.deepEqual(
+    found,
+    names.flatMap((name) => [`${name} A 198.51.100.4`, `${name} AAAA 2001:db8::4`]),
+  )
+  assert.ok(lines({ webAddresses: ['lb.cloud.example'] }).includes('mta-sts.example.org CNAME lb.cloud.example.'))
+})
+
 test('without MTA-STS nothing announces it', () => {
   assert.equal(
     lines({ mtaSts: 'none' }).some((line) => line.includes('mta-sts')),

@@ -31,6 +31,8 @@ export interface DnsWishes {
   }[]
   /** IP addresses or host names of the load balancer. */
   addresses: readonly string[]
+  /** Where HTTP for the domains' names is answered: an Ingress's addresses or host names. Default: at the host name. */
+  webAddresses?: readonly string[] | undefined
   dkim: readonly { domain: string; selector: string; txt: string }[]
   spfMechanisms: readonly string[]
   /** Host that foreign mail is sent through, when it is a name or address of its own. */
@@ -44,17 +46,18 @@ export function dnsRecords(wishes: DnsWishes): DnsRecord[] {
 }
 
 function hostRecords({ hostname, addresses }: DnsWishes): DnsRecord[] {
-  const record = (type: RecordType, name: string, value: string): DnsRecord => ({ type, name, value, domain: hostname })
-  const forward = addresses.map((address) => {
-    if (isIP(address) === 4) return record('A', hostname, address)
-    if (isIP(address) === 6) return record('AAAA', hostname, address)
-    return record('CNAME', hostname, `${address}.`)
-  })
+  const record = (type: RecordType, value: string, name: string): DnsRecord => ({ type, name, value, domain: hostname })
+  const forward = addresses.map((address) => record(...addressRecord(address), hostname))
   // Many receivers refuse mail from an address whose name does not lead back to it (RFC 5321 §4.1.4, M3AAWG).
   const reverse = addresses
     .filter((address) => isIP(address) !== 0)
-    .map((address) => record('PTR', reverseName(address), `${hostname}.`))
+    .map((address) => record('PTR', `${hostname}.`, reverseName(address)))
   return [...forward, ...reverse]
+}
+
+function addressRecord(address: string): [type: RecordType, value: string] {
+  if (isIP(address) === 4) return ['A', address]
+  return isIP(address) === 6 ? ['AAAA', address] : ['CNAME', `${address}.`]
 }
 
 function domainRecords(wishes: DnsWishes, domain: DnsWishes['domains'][number]): DnsRecord[] {
@@ -79,10 +82,12 @@ function domainRecords(wishes: DnsWishes, domain: DnsWishes['domains'][number]):
     record('SRV', at('_jmap._tcp'), `0 1 443 ${hostname}.`), // RFC 8620 §2.2
   ]
   // A name that is the server's own already has its records; a CNAME may not stand beside them (RFC 1034 §3.6.2).
-  const alias = (name: string) => (name === hostname ? [] : [record('CNAME', name, `${hostname}.`)])
-  records.push(...alias(at('autoconfig')), ...alias(at('autodiscover')))
+  const targets = wishes.webAddresses?.length ? wishes.webAddresses : [hostname]
+  const web = (name: string) =>
+    name === hostname ? [] : targets.map(addressRecord).map(([type, value]) => record(type, name, value))
+  records.push(...web(at('autoconfig')), ...web(at('autodiscover')))
   if (wishes.mtaSts !== 'none') {
-    records.push(record('TXT', at('_mta-sts'), `v=STSv1; id=${mtaStsId(wishes)}`), ...alias(at('mta-sts')))
+    records.push(record('TXT', at('_mta-sts'), `v=STSv1; id=${mtaStsId(wishes)}`), ...web(at('mta-sts')))
   }
   return records
 }

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseAllDocuments } from 'yaml'
-import { CustomResourceDefinition, Secret } from '../kube/resources.ts'
+import { CustomResourceDefinition, Ingress, Secret } from '../kube/resources.ts'
 import type { KubeObject } from '../kube/types.ts'
 import { prepareOperator } from '../run.ts'
 import { OPTIONAL_KINDS } from './kinds.ts'
@@ -52,6 +52,15 @@ test('every kind of others is applied once, and reconciling again writes nothing
       writes.some((write) => write.startsWith(`apply ${kind} every`)),
       kind,
     )
+  const status = { loadBalancer: { ingress: [{ ip: '198.51.100.4' }] } }
+  await client.mergePatch(Ingress, { namespace, name: 'every-http' }, { status }, { subresource: 'status' })
+  await cluster.until(
+    'every',
+    ({ status: seen }) =>
+      seen?.dns?.records?.some(({ name, value }) => name === 'mta-sts.example.org' && value === '198.51.100.4') ??
+      false,
+    'the names that are asked by HTTP to lead to the Ingress',
+  )
   await sleep(500)
 
   const before = writes.length

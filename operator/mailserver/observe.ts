@@ -2,10 +2,17 @@
 
 import type { MailServer } from '../api/mail-server.ts'
 import type { MailServerSpec } from '../api/mail-server-spec.ts'
-import { Secret } from '../kube/resources.ts'
+import { Ingress, Secret } from '../kube/resources.ts'
 import type { KubeClient, KubeObject, ObjectKey, Resource } from '../kube/types.ts'
 import type { Caches } from './caches.ts'
-import { configName, databaseCredentialsName, databaseName, mailServiceName, tlsSecretName } from './desired/names.ts'
+import {
+  configName,
+  databaseCredentialsName,
+  databaseName,
+  httpServiceName,
+  mailServiceName,
+  tlsSecretName,
+} from './desired/names.ts'
 import { idFor, OPTIONAL_KINDS, type OptionalKind, wantedKinds } from './kinds.ts'
 
 /** A Secret that the spec names: its decoded text by key, or why it cannot be used. */
@@ -90,8 +97,14 @@ export function secretText(secret: KubeObject): Record<string, string> {
   )
 }
 
-function addressesOf(service: KubeObject | undefined): string[] {
-  const status = service?.status as { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } } | undefined
+/** Where the Ingress answers; none without one, and until its controller has told. */
+export function webAddresses({ key, children }: Pick<Observed, 'key' | 'children'>): string[] {
+  return addressesOf(children.get(idFor(Ingress, httpServiceName(key.name))))
+}
+
+/** @param entry a Service or an Ingress */
+function addressesOf(entry: KubeObject | undefined): string[] {
+  const status = entry?.status as { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] } } | undefined
   return (status?.loadBalancer?.ingress ?? []).flatMap(({ ip, hostname }) => ip ?? hostname ?? []).sort()
 }
 

@@ -26,7 +26,7 @@ import type { RotationFacts } from './dkim-keys.ts'
 import { finalize, keepFinalizer } from './finalize.ts'
 import { idFor, idOf } from './kinds.ts'
 import { ensureMaterial, type Material, readMaterial } from './material.ts'
-import { databaseUrl, type Observed, observe, s3Endpoint } from './observe.ts'
+import { databaseUrl, type Observed, observe, s3Endpoint, webAddresses } from './observe.ts'
 import { planChanges } from './plan.ts'
 import type { ReconcileDeps } from './reconcile-deps.ts'
 import { imageOf, statusOf } from './status.ts'
@@ -133,6 +133,7 @@ function contextOf(
     facts: {
       image,
       addresses: observed.addresses,
+      webAddresses: webAddresses(observed),
       dkimKeys: material.dkimKeys,
       databaseUrl: databaseUrl(named.spec, observed),
       s3Endpoint: s3Endpoint(named.spec, observed),

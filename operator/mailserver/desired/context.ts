@@ -27,6 +27,8 @@ export interface Facts {
   image: string
   /** Of the mail Service's load balancer: IP addresses or host names. */
   addresses: readonly string[]
+  /** Of the Ingress, once its controller has told them. */
+  webAddresses?: readonly string[] | undefined
   dkimKeys: readonly DkimKey[]
   /** postgres:// URL for the engine; undefined until the database's Secret exists. */
   databaseUrl: string | undefined

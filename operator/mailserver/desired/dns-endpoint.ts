@@ -6,11 +6,15 @@ import type { KubeObject } from '../../kube/types.ts'
 import { type DesiredContext, type Facts, optionalObject } from './context.ts'
 
 /** The records of a server, as status lists them and DNS should have them. */
-export function recordsOf(spec: MailServerSpec, facts: Pick<Facts, 'addresses' | 'dkimKeys'>): DnsRecord[] {
+export function recordsOf(
+  spec: MailServerSpec,
+  facts: Pick<Facts, 'addresses' | 'webAddresses' | 'dkimKeys'>,
+): DnsRecord[] {
   return dnsRecords({
     hostname: spec.hostname,
     domains: spec.domains,
     addresses: facts.addresses,
+    webAddresses: facts.webAddresses,
     dkim: facts.dkimKeys,
     spfMechanisms: spec.dns.spfMechanisms,
     relayHost: spec.outbound.relay?.host,
