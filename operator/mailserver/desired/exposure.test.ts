@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { contextOf } from '../testing/context.ts'
-import { httpRoute, ingress } from './exposure.ts'
+import { httpRoutes, ingress } from './exposure.ts'
 
 interface IngressSpec {
   tls: { hosts: string[]; secretName: string }[]
@@ -14,7 +14,9 @@ interface RouteSpec {
 
 const HOSTS = ['mail.example.org', 'mta-sts.example.org', 'autoconfig.example.org', 'autodiscover.example.org']
 const ingressSpec = () => ingress(contextOf({ ingress: {} }))?.spec as IngressSpec
-const routeSpec = () => httpRoute(contextOf({ gateway: { name: 'public' } }))?.spec as RouteSpec
+const routesOf = (...domains: string[]) =>
+  httpRoutes(contextOf({ gateway: { name: 'public' }, domains: domains.map((name) => ({ name })) }))
+const routeSpec = () => routesOf('example.org')[0]?.spec as RouteSpec
 
 test('every HTTP name is served, under the certificate of the server', () => {
   assert.deepEqual(
@@ -23,6 +25,18 @@ test('every HTTP name is served, under the certificate of the server', () => {
   )
   assert.deepEqual(ingressSpec().tls, [{ hosts: HOSTS, secretName: 'stalwart-tls' }])
   assert.deepEqual(routeSpec().hostnames, HOSTS)
+})
+
+test('more names than an HTTPRoute may have are spread over several', () => {
+  const domains = Array.from({ length: 11 }, (_, index) => `d${index}.example`)
+  const routes = routesOf(...domains)
+  assert.deepEqual(
+    routes.map(({ metadata }) => metadata.name),
+    ['stalwart-http', 'stalwart-http-2', 'stalwart-http-3'],
+  )
+  const hostnames = routes.map(({ spec }) => (spec as RouteSpec).hostnames)
+  assert.ok(hostnames.every(({ length }) => length <= 16))
+  assert.equal(new Set(hostnames.flat()).size, 1 + 3 * domains.length)
 })
 
 /** Both kinds match a prefix element by element: /jmap is not /jmapx (Ingress Prefix, Gateway API PathPrefix). */
@@ -57,5 +71,5 @@ for (const [kind, hosts] of [
 
 test('nothing unless asked for', () => {
   assert.equal(ingress(contextOf()), undefined)
-  assert.equal(httpRoute(contextOf()), undefined)
+  assert.deepEqual(httpRoutes(contextOf()), [])
 })

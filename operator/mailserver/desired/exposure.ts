@@ -43,20 +43,31 @@ export function ingress(context: DesiredContext): KubeObject | undefined {
   )
 }
 
-export function httpRoute(context: DesiredContext): KubeObject | undefined {
+/** The Gateway API's limit. */
+const HOSTNAMES_PER_ROUTE = 16
+
+/** One, or as many as it takes for all names. */
+export function httpRoutes(context: DesiredContext): KubeObject[] {
   const { server, spec } = context
-  if (!spec.gateway) return undefined
-  return optionalObject(context, 'HTTPRoute', httpServiceName(server.name), {
-    spec: {
-      parentRefs: [parentRef(context, spec.gateway.httpSection)],
-      hostnames: publicNames(spec).slice(0, 16), // the API's limit
-      rules: [
-        {
-          matches: PUBLIC_PATHS.map((value) => ({ path: { type: 'PathPrefix', value } })),
-          backendRefs: [{ name: httpServiceName(server.name), port: ENGINE_PORTS.jmap }],
-        },
-      ],
-    },
+  const { gateway } = spec
+  if (!gateway) return []
+  const service = httpServiceName(server.name)
+  const hostnames = publicNames(spec)
+  const starts = hostnames.map((_, index) => index).filter((index) => index % HOSTNAMES_PER_ROUTE === 0)
+  return starts.flatMap((start, index) => {
+    const route = optionalObject(context, 'HTTPRoute', index === 0 ? service : `${service}-${index + 1}`, {
+      spec: {
+        parentRefs: [parentRef(context, gateway.httpSection)],
+        hostnames: hostnames.slice(start, start + HOSTNAMES_PER_ROUTE),
+        rules: [
+          {
+            matches: PUBLIC_PATHS.map((value) => ({ path: { type: 'PathPrefix', value } })),
+            backendRefs: [{ name: service, port: ENGINE_PORTS.jmap }],
+          },
+        ],
+      },
+    })
+    return route ? [route] : []
   })
 }
 

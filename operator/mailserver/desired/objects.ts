@@ -8,7 +8,7 @@ import { backupStore, databaseCluster, scheduledBackup } from './database.ts'
 import { deployment } from './deployment.ts'
 import { dnsEndpoint } from './dns-endpoint.ts'
 import { engineConfigMap } from './engine-config.ts'
-import { httpRoute, ingress, tcpRoutes } from './exposure.ts'
+import { httpRoutes, ingress, tcpRoutes } from './exposure.ts'
 import { podMonitors, prometheusRule } from './monitoring.ts'
 import { networkPolicy, podDisruptionBudget, serviceAccount } from './pod-guards.ts'
 import { adminSecret, authoritySecret, databaseCredentials, dkimFilesSecret, dkimSecret, tlsSecret } from './secrets.ts'
@@ -32,7 +32,7 @@ export function desiredObjects(context: DesiredContext): KubeObject[] {
     networkPolicy(context),
     podDisruptionBudget(context),
     ingress(context),
-    httpRoute(context),
+    ...httpRoutes(context),
     ...tcpRoutes(context),
     dnsEndpoint(context),
     ...podMonitors(context),
