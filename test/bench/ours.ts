@@ -62,6 +62,8 @@ const engine = spawn(process.execPath, ['server/main.ts'], {
   cwd: repository,
   env: {
     PATH: process.env.PATH,
+    // For profiles: NODE_OPTIONS='--cpu-prof --cpu-prof-dir=DIR'.
+    NODE_OPTIONS: process.env.NODE_OPTIONS ?? '',
     STALWART_DATABASE_URL: postgres.url('postgres'),
     MAIL_ROOT: root,
     MAIL_WORKERS: flags.workers,
