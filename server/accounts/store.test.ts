@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { startTestStore, type TestStore } from '../../test/mailstore.ts'
+import { engineConfigSchema } from '../config.ts'
+import { Unavailable } from '../db/database.ts'
 import { type Accounts, AddressTaken, UnknownDomain } from './accounts.ts'
 import { verifyPassword } from './passwords.ts'
+import { createAccounts } from './store.ts'
 
 let store: TestStore
 let accounts: Accounts
@@ -57,6 +60,22 @@ test('a disabled account cannot log in, even when a success is remembered, and s
     assert.ok(found.kind === 'local' && found.account.disabled, address)
     assert.equal(found.account.address, spec.address)
   }
+})
+
+test('with the database away a remembered login holds, so that the method can say what is wrong; others are Unavailable', async () => {
+  let away = false
+  const query: typeof store.db.query = (text, values) =>
+    away ? Promise.reject(new Unavailable('away')) : store.db.query(text, values)
+  using own = createAccounts({
+    db: { ...store.db, query },
+    domains: () => engineConfigSchema.parse({ hostname: 'mx.example.org', domains: [{ name: 'example.org' }] }).domains,
+    now: () => new Date(time),
+  })
+  assert.ok(await own.authenticate('alice@example.org', 'alice-password'))
+  away = true
+  assert.equal((await own.authenticate('alice@example.org', 'alice-password'))?.id, store.alice.id)
+  await assert.rejects(own.authenticate('alice@example.org', 'wrong'), Unavailable)
+  await assert.rejects(own.authenticate('bob@example.org', 'bob-password'), Unavailable)
 })
 
 test('putting an account again with the same password keeps its hash', async () => {

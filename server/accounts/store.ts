@@ -1,6 +1,6 @@
 /** Accounts over Postgres, with short-lived caches that NOTIFY empties. */
 import type { DomainConfig } from '../config.ts'
-import type { Database } from '../db/database.ts'
+import { type Database, Unavailable } from '../db/database.ts'
 import { formatId, parseId } from '../mailstore/ids.ts'
 import { type Account, type AccountSpec, type Accounts, type Resolution, UnknownDomain } from './accounts.ts'
 import { normalizeAddress, parseAddress } from './addresses.ts'
@@ -114,15 +114,20 @@ export function createAccounts({ db, domains, now }: AccountsDeps): Accounts & D
       const name = normalizeAddress(login) ?? ''
       const remembered = successes.get(name, password)
       if (remembered !== undefined) {
-        const account = await findById(remembered)
+        const account = await findById(remembered.id).catch((error: unknown) => {
+          // Who logged in a moment ago is told what is wrong by the command or method, not by the login.
+          if (error instanceof Unavailable) return remembered
+          throw error
+        })
         return account && !account.disabled ? account : undefined
       }
       // Fresh from the database: a changed password counts at once.
       const row = name === '' ? undefined : await readByAddress(db, name)
       const matches = await verifyPassword(password, row?.password_hash ?? decoy)
       if (!row || row.password_hash === null || row.disabled || !matches) return undefined
-      successes.add(name, password, formatId('a', row.id))
-      return toAccount(row)
+      const account = toAccount(row)
+      successes.add(name, password, account)
+      return account
     },
     async maySendAs(account, address) {
       const id = parseId('a', account.id)

@@ -56,6 +56,9 @@ export async function readState(
   return { servers, accounts, waitingFor: inWords(missing) }
 }
 
+/** So many objects that wait for the same are named. */
+const MAX_NAMED = 3
+
 interface Missing {
   about: string
   text: string
@@ -64,7 +67,11 @@ interface Missing {
 /** One line per reason, with all that it holds for. */
 function inWords(missing: readonly Missing[]): string[] {
   const byText = Map.groupBy(missing, ({ text }) => text)
-  return [...byText].map(([text, all]) => `${all.map(({ about }) => about).join(', ')}: ${text}`)
+  return [...byText].map(([text, all]) => {
+    const named = all.slice(0, MAX_NAMED).map(({ about }) => about)
+    const rest = all.length > MAX_NAMED ? ` and ${all.length - MAX_NAMED} more` : ''
+    return `${named.join(', ')}${rest}: ${text}`
+  })
 }
 
 function enginesMissing(server: MailServerObject, pods: readonly Pod[]): string | undefined {
