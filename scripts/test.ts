@@ -2,7 +2,8 @@
  * The runner behind `npm test`, `npm run test:cluster` and `npm run test:node`.
  *
  *   node scripts/test.ts [PATTERN...]   unit tests beside the code, then test/e2e; PATTERN narrows by path
- *   node scripts/test.ts --cluster      the local API's conformance tests and test/cluster, against a real control plane
+ *   node scripts/test.ts --cluster      the local API's conformance tests, the operator's on an API, and test/cluster,
+ *                                       against a real control plane
  *   node scripts/test.ts --node         test/node, on a real node with the real image (root)
  *   --if-built                          with --cluster and --node: skip where the tools would have to be built first
  *
@@ -24,7 +25,7 @@ const code = flags.has('--cluster') ? await clusterTests() : flags.has('--node')
 process.exit(code)
 
 async function allTests(): Promise<number> {
-  const unit = files('{operator,server,scripts,test/chart}/**/*.test.ts')
+  const unit = files('{operator,server,scripts,test/chart,test/engine}/**/*.test.ts')
   const whole = files('test/e2e/**/*.test.ts')
   const first = await run('unit tests', unit, { concurrency: Math.max(2, availableParallelism()) })
   // Whole-system tests use many processes each, so they follow one another; they also run after a unit failure, which
@@ -34,7 +35,14 @@ async function allTests(): Promise<number> {
 }
 
 async function clusterTests(): Promise<number> {
-  const tests = files('operator/local/apiserver/conformance/**/*.test.ts', 'test/cluster/**/*.test.ts')
+  const tests = files(
+    'operator/local/apiserver/conformance/**/*.test.ts',
+    // Those that bring up the operator on testing/cluster.ts, which is this cluster then.
+    'operator/api/rules.test.ts',
+    'operator/mailserver/{reconcile,every-kind}.test.ts',
+    'operator/mailaccount/reconcile.test.ts',
+    'test/cluster/**/*.test.ts',
+  )
   const given = process.env.KUBECONFIG
   if (given) return run(`cluster tests on ${given}`, tests, { concurrency: 1, env: { KUBECONFIG_UNDER_TEST: given } })
   return withCluster('cluster', false, (cluster) =>

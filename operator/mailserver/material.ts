@@ -1,14 +1,14 @@
 /** What is generated once and kept: the admin token, the CA and certificate, the DKIM keys. */
 
 import { randomBytes } from 'node:crypto'
-import type { KubeObject } from '../kube/types.ts'
 import {
   type CertificatePair,
   issueCertificate,
   isUsableAuthority,
   makeAuthority,
   needsRenewal,
-} from './certificate-authority.ts'
+} from '../certificates/authority.ts'
+import type { KubeObject } from '../kube/types.ts'
 import { allNames } from './desired/certificate.ts'
 import type { DesiredContext } from './desired/context.ts'
 import { issuesItself } from './desired/objects.ts'

@@ -7,9 +7,9 @@ import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { stringify } from 'yaml'
+import { type CertificatePair, issueCertificate, makeAuthority } from '../../certificates/authority.ts'
 import { registerBuiltIns } from './builtin/kinds.ts'
 import type { Server } from './call.ts'
-import { type Authority, createAuthority, createServerCertificate } from './certificates.ts'
 import { CRD_BUCKET, registerCustomResource } from './crd/register.ts'
 import * as discovery from './discovery.ts'
 import { GarbageCollector } from './gc.ts'
@@ -51,7 +51,7 @@ export type ApiServerOptions = {
  */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const { dir, host = '127.0.0.1', port = 0, logger, now = () => new Date() } = options
-  const identity = loadIdentity(dir, now())
+  const identity = await loadIdentity(dir, now())
   const storage = new Storage(dir)
   const registry = new Registry()
   registerBuiltIns(registry, storage)
@@ -65,12 +65,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const closing = new AbortController()
   const server: Server = { objects, registry, now, closing: closing.signal, continues: new Continuations() }
   const openApi = new OpenApi(registry)
-  const certificate = createServerCertificate(
-    identity.authority,
-    AUTHORITY_NAME,
-    [...new Set([host, '127.0.0.1', 'localhost', '::1'])],
-    now(),
-  )
+  const names = [...new Set([host, '127.0.0.1', 'localhost', '::1'])]
+  const certificate = await issueCertificate(identity.authority, names, now())
   const https = createServer({ cert: certificate.certificate, key: certificate.privateKey, maxHeaderSize: 64 * 1024 })
   https.on('request', (request, response) => {
     handle(server, openApi, identity.token, request, response).catch((error) => fail(error, request, response, logger))
@@ -112,12 +108,12 @@ function createFirstNamespaces(objects: Objects, registry: Registry): void {
   }
 }
 
-type Identity = { authority: Authority; token: string }
+type Identity = { authority: CertificatePair; token: string }
 
-function loadIdentity(dir: string | undefined, now: Date): Identity {
+async function loadIdentity(dir: string | undefined, now: Date): Promise<Identity> {
   const path = dir === undefined ? undefined : join(dir, 'identity.json')
   if (path && existsSync(path)) return JSON.parse(readFileSync(path, 'utf8')) as Identity
-  const identity = { authority: createAuthority(AUTHORITY_NAME, now), token: randomBytes(32).toString('base64url') }
+  const identity = { authority: await makeAuthority(AUTHORITY_NAME, now), token: randomBytes(32).toString('base64url') }
   if (dir !== undefined && path) {
     mkdirSync(dir, { recursive: true, mode: 0o700 })
     writeFileSync(`${path}.new`, JSON.stringify(identity), { mode: 0o600 })

@@ -1,9 +1,9 @@
 /** CertificateReady. */
 
 import type { MailServerSpec } from '../../api/mail-server-spec.ts'
+import { type CertificatePair, readCertificate } from '../../certificates/authority.ts'
 import { findCondition } from '../../kube/conditions.ts'
 import type { Condition } from '../../kube/types.ts'
-import { type CertificatePair, readCertificate } from '../certificate-authority.ts'
 import { certificateName, tlsSecretName } from '../desired/names.ts'
 import { idFor } from '../kinds.ts'
 import type { Observed } from '../observe.ts'

@@ -1,6 +1,6 @@
 /**
- * Certificates for a MailServer without an issuer: a small CA of its own, kept for ten years, and a certificate from it
- * for every name of the server. Clients that trust ca.crt once keep trusting after renewals.
+ * A small certificate authority: kept for ten years, it issues server certificates, so that clients that trust ca.crt once
+ * keep trusting after renewals. For a MailServer without an issuer, and for the local Kubernetes API.
  */
 
 import 'reflect-metadata'

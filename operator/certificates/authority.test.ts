@@ -2,13 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { connect, createServer } from 'node:tls'
-import {
-  issueCertificate,
-  isUsableAuthority,
-  makeAuthority,
-  needsRenewal,
-  readCertificate,
-} from './certificate-authority.ts'
+import { issueCertificate, isUsableAuthority, makeAuthority, needsRenewal, readCertificate } from './authority.ts'
 
 const NOW = new Date()
 const NAMES = ['mail.example.org', 'mta-sts.example.org', 'localhost', '127.0.0.1', '::1']
