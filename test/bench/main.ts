@@ -1,6 +1,7 @@
 /**
  * `npm run bench`: our engine against Postfix + Dovecot, both started here, measured in turn in one run.
  * Flags: --rounds 3, --messages 4000, --mailbox 10000, --peer 'python3 ../shared/tools/peer.py', --only delivery|imap|jmap
+ * --no-journal leaves the peer's files on the system's own file system; quote the peer at its better one.
  * Prints a Markdown table; without the peer (it needs root and Debian's packages) our own figures alone, and says so.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -21,6 +22,7 @@ const { values: flags } = parseArgs({
     mailbox: { type: 'string', default: '10000' },
     peer: { type: 'string', default: '../shared/tools/peer.py' },
     only: { type: 'string' },
+    'no-journal': { type: 'boolean', default: false },
   },
 })
 const repository = resolve(import.meta.dirname, '../..')
@@ -60,7 +62,7 @@ try {
   const sides = [ours]
   const peerScript = resolve(repository, flags.peer)
   if (existsSync(peerScript) && process.getuid?.() === 0) {
-    sides.push(await startSide('peer', ['python3', peerScript], ['--journal']))
+    sides.push(await startSide('peer', ['python3', peerScript], flags['no-journal'] ? [] : ['--journal']))
   } else {
     console.log(
       'The peer (Postfix + Dovecot) is left out: its script or root is missing. The figures below are ours alone.',
