@@ -19,6 +19,7 @@ import { listenSmtp } from './process/smtp.ts'
 import { waitingFor } from './process/waiting.ts'
 import { startQueue } from './queue/queue.ts'
 import { createSubmitter } from './queue/submitter.ts'
+import { withDnsCache } from './senderauth/dns-cache.ts'
 import { createResolver } from './senderauth/resolver.ts'
 import { createSenderAuth } from './senderauth/verify.ts'
 import { createSmtpMetrics } from './smtp/metrics.ts'
@@ -68,7 +69,7 @@ export async function startParts(host: Host, { log, signal }: { log: Logger; sig
     createMailstore({ db, blobs, limits: host.config.limits, now, logger: component('mailstore'), metrics: registry }),
   )
   const accounts = started.use(createAccounts({ db, domains: () => config.domains, now }))
-  const resolver = createResolver(() => config.dnsServers)
+  const resolver = withDnsCache(createResolver(() => config.dnsServers))
   const rateCounter = createRateCounter({ db, now })
   const throttle = createLoginThrottle({
     counter: rateCounter,
