@@ -159,7 +159,8 @@ export function createSmtpListener(options: SmtpListenerOptions): SmtpListener {
 
     onConnect(session, callback) {
       Object.assign(server.options, limitsOf(config)) // what was changed meanwhile holds for the next session
-      const text = '4.7.0 Too many sessions, try again later'
+      // RFC 3463 §3.4: 4.3.2 is a system that takes no mail just now.
+      const text = server.draining ? '4.3.2 Shutting down, try again' : '4.7.0 Too many sessions, try again later'
       if (server.connectionOf(session).admitted) callback()
       else callback(Object.assign(new Error(text), { responseCode: 421 }))
     },
