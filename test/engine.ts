@@ -6,10 +6,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePorts } from '../operator/local/free-port.ts'
 import type { AccountSpec } from '../server/accounts/accounts.ts'
 import type { EngineConfigInput } from '../server/config.ts'
 import { selfSigned } from './certificate.ts'
@@ -100,7 +100,7 @@ export async function startEngine(options: EngineOptions = {}): Promise<Engine> 
   await writeCertificate(await selfSigned(['localhost', 'mail.example.org']))
   await writeConfig({})
 
-  const ports = await freePorts()
+  const ports = await enginePorts()
   const logFile = join(base, 'engine.log')
   const env: NodeJS.ProcessEnv = {
     PATH: process.env.PATH,
@@ -196,19 +196,8 @@ export async function startEngine(options: EngineOptions = {}): Promise<Engine> 
 }
 
 /** Ports that were free a moment ago, all different. */
-async function freePorts(): Promise<Ports> {
+async function enginePorts(): Promise<Ports> {
   const names: PortName[] = ['smtp', 'smtps', 'submission', 'imaps', 'jmap']
-  const servers = await Promise.all(
-    names.map(async () => {
-      const server = createServer().listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return server
-    }),
-  )
-  const ports = servers.map((server) => {
-    const address = server.address()
-    server.close()
-    return typeof address === 'object' && address ? address.port : 0
-  })
+  const ports = await freePorts(names.length)
   return Object.fromEntries(names.map((name, index) => [name, ports[index] ?? 0])) as Ports
 }

@@ -5,11 +5,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, createWriteStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { pino } from 'pino'
+import { freePorts } from '../../operator/local/free-port.ts'
 import { launchPostgres } from '../../operator/local/postgres/launch.ts'
 import { selfSigned } from '../certificate.ts'
 import { enterCgroup, makeAccountingCgroup, removeCgroup } from './accounting.ts'
@@ -115,19 +115,4 @@ async function until(condition: () => Promise<boolean>, deadlineMs: number): Pro
     if (Date.now() > end) throw new Error('ours: the engine did not become ready')
     await new Promise((done) => setTimeout(done, 200))
   }
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      return server
-    }),
-  )
-  return servers.map((server) => {
-    const address = server.address()
-    server.close()
-    return typeof address === 'object' && address ? address.port : 0
-  })
 }

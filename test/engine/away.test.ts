@@ -1,26 +1,18 @@
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
+import { freePorts } from '../../operator/local/free-port.ts'
 import { launchPostgres } from '../../operator/local/postgres/launch.ts'
 import { startEngine } from '../engine.ts'
 import { sendMail, subjectsByImap } from './clients.ts'
 
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  server.close()
-  return typeof address === 'object' && address ? address.port : 0
-}
-
 test('Postgres comes late: unready with the reason; goes away and comes back: answered 451, told, then well again', async () => {
   const base = await mkdtemp(join(tmpdir(), 'mail-away-'))
-  const port = await freePort()
+  const [port = 0] = await freePorts(1)
   const dataDir = join(base, 'data')
   const launch = () => launchPostgres({ dataDir, port, superuserPassword: 'test', logger: pino({ level: 'silent' }) })
   const databaseUrl = `postgres://postgres:test@127.0.0.1:${port}/postgres`

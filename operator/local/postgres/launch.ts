@@ -6,10 +6,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chown, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { freePorts } from '../free-port.ts'
 import { findPostgresBinaries, othersMayEnter } from './binaries.ts'
 
 const NOBODY = 65534
@@ -71,7 +71,7 @@ export async function launchPostgres(options: LaunchOptions): Promise<RunningPos
   }
   const deadline = Date.now() + START_DEADLINE_MS
   for (let attempt = 1; ; attempt++) {
-    const port = options.port ?? (await freePort())
+    const port = options.port ?? (await freePorts(1))[0] ?? 0
     const args = ['-D', pgdata, '-p', String(port), '-c', 'listen_addresses=127.0.0.1']
     const settings = { unix_socket_directories: '', lc_messages: 'C', ...options.settings }
     for (const [name, value] of Object.entries(settings)) args.push('-c', `${name}=${value}`)
@@ -238,17 +238,6 @@ function stopWithParent(pid: number, owner: Owner, copy: string | undefined): Ch
   stdin?.on('error', () => {})
   if (stdin && 'unref' in stdin && typeof stdin.unref === 'function') stdin.unref()
   return guard
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new PostgresFailed('no free port')
-  return address.port
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import type { KubeLogger } from '../../kube/logger.ts'
 import { Secret } from '../../kube/resources.ts'
 import type { KubeClient, KubeObject, ObjectKey, Resource } from '../../kube/types.ts'
+import { freePorts, isFree } from '../free-port.ts'
 import { startMinio } from '../s3/minio.ts'
 import { startS3Server } from '../s3/server.ts'
 import type { Credentials } from '../s3/signature.ts'
-import { freePorts, isFree } from './free-port.ts'
 import type { ProcessTable } from './process-table.ts'
 
 export const MailServer: Resource = {

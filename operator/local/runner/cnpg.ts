@@ -11,8 +11,8 @@ import { differs } from '../../kube/apply-if-changed.ts'
 import type { KubeLogger } from '../../kube/logger.ts'
 import { Secret } from '../../kube/resources.ts'
 import { type KubeClient, type KubeObject, keyText, type ObjectKey, type Resource } from '../../kube/types.ts'
+import { freePorts, isFree } from '../free-port.ts'
 import { launchPostgres, type RunningPostgres } from '../postgres/launch.ts'
-import { freePorts, isFree } from './free-port.ts'
 import { kubeTime } from './objects.ts'
 
 export const CnpgCluster: Resource = {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { freePorts } from '../free-port.ts'
 import { openForward } from './forward.ts'
-import { freePorts } from './free-port.ts'
 
 /** A server that greets with its name and echoes. */
 async function echo(t: TestContext, name: string): Promise<number> {

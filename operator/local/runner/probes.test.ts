@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
-import { freePorts } from './free-port.ts'
+import { freePorts } from '../free-port.ts'
 import { runProbe, startProber } from './probes.ts'
 
 async function answering(t: TestContext, status: () => number): Promise<number> {

@@ -5,7 +5,7 @@ import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { freePorts } from './free-port.ts'
+import { freePorts } from '../free-port.ts'
 import { openServicePorts, PortTaken } from './service-ports.ts'
 
 async function temporary(t: TestContext): Promise<string> {

@@ -1,6 +1,6 @@
 /** Which local port stands for which Service port: the same one in every run, the well-known ones for the first server. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { isFree } from './free-port.ts'
+import { isFree } from '../free-port.ts'
 
 /** 127.0.0.1 ports that stand for a mail server's, without root's rights. */
 export const LOCAL_PORTS: Record<number, number> = { 25: 2525, 465: 2465, 587: 2587, 993: 2993, 8080: 8080, 443: 8443 }
