@@ -1,12 +1,15 @@
 /** A `minio` program that is on this machine anyway, as the S3 endpoint. */
 import { access, constants, mkdir } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { openLogFile } from '../runner/log-file.ts'
 import { startProcess } from '../runner/process.ts'
 import type { ProcessTable } from '../runner/process-table.ts'
 import type { Credentials } from './signature.ts'
 
 const START_DEADLINE_MS = 30_000
+/** Between its end and the next start. */
+const RESTART_DELAY_MS = 1_000
 /** It would wait for idle connections; what it has answered is on disk. */
 const STOP_GRACE_MS = 2_000
 
@@ -40,20 +43,22 @@ export async function startMinio(options: MinioOptions): Promise<{ url: string; 
   const { credentials, port } = options
   await mkdir(options.dir, { recursive: true, mode: 0o700 })
   const log = openLogFile(options.logPath)
-  const running = await startProcess({
-    command: options.program,
-    args: ['server', options.dir, '--address', `127.0.0.1:${port}`, '--console-address', '127.0.0.1:0'],
-    cwd: options.dir,
-    env: {
-      HOME: options.dir,
-      MINIO_ROOT_USER: credentials.accessKey,
-      MINIO_ROOT_PASSWORD: credentials.secretKey,
-      MINIO_BROWSER: 'off',
-      MINIO_UPDATE: 'off',
-    },
-    log,
-    table: options.table,
-  })
+  const launch = () =>
+    startProcess({
+      command: options.program,
+      args: ['server', options.dir, '--address', `127.0.0.1:${port}`, '--console-address', '127.0.0.1:0'],
+      cwd: options.dir,
+      env: {
+        HOME: options.dir,
+        MINIO_ROOT_USER: credentials.accessKey,
+        MINIO_ROOT_PASSWORD: credentials.secretKey,
+        MINIO_BROWSER: 'off',
+        MINIO_UPDATE: 'off',
+      },
+      log,
+      table: options.table,
+    })
+  let running = await launch()
   let ended = false
   void running.exited.then(() => {
     ended = true
@@ -73,11 +78,32 @@ export async function startMinio(options: MinioOptions): Promise<{ url: string; 
     }
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
+  const stopping = new AbortController()
+  const kept = keepRunning()
   return {
     url,
     async stop() {
+      stopping.abort()
       await running.stop(STOP_GRACE_MS)
+      await kept
       log.close()
     },
+  }
+
+  /** As Kubernetes would: what ends unasked is started again. A start that fails is tried again too. */
+  async function keepRunning(): Promise<void> {
+    for (;;) {
+      await running.exited
+      while (!stopping.signal.aborted) {
+        await delay(RESTART_DELAY_MS, undefined, { signal: stopping.signal }).catch(() => {})
+        if (stopping.signal.aborted) return
+        const again = await launch().catch(() => undefined)
+        if (!again) continue
+        running = again
+        if (stopping.signal.aborted) await running.stop(STOP_GRACE_MS)
+        break
+      }
+      if (stopping.signal.aborted) return
+    }
   }
 }
