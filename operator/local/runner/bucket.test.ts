@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -34,6 +34,39 @@ for (const [name, minio, skip] of [
     assert.equal((await clientOf(second).statObject('mail', 'key')).size, 4)
   })
 }
+
+test('a minio that is killed comes back with what it had', {
+  skip: found ? false : 'there is no minio on PATH',
+  timeout: 60_000,
+}, async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'bucket-test-'))
+  const path = join(dir, 'processes.json')
+  const table = openProcessTable(path)
+  const store = await startObjectStore(join(dir, 's3'), {
+    minio: found,
+    table,
+    logger: silentLogger,
+    logPath: join(dir, 'minio.log'),
+  })
+  t.after(() => store.stop().then(() => rm(dir, { recursive: true, force: true })))
+  const { hostname, port } = new URL(store.endpoint)
+  const client = new Client({ endPoint: hostname, port: Number(port), useSSL: false, ...store.credentials })
+  await client.makeBucket('mail')
+  await client.putObject('mail', 'key', 'kept')
+  const pids = [...(await readFile(path, 'utf8')).matchAll(/"pid":\s*(\d+)/g)].map(([, pid]) => Number(pid))
+  assert.equal(pids.length, 1)
+  process.kill(pids[0] ?? 0, 'SIGKILL')
+  for (;;) {
+    const size = await client.statObject('mail', 'key').then(
+      (found) => found.size,
+      () => undefined,
+    )
+    // The object alone could be answered by the one that is about to die.
+    const recorded = await readFile(path, 'utf8')
+    if (size === 4 && recorded.includes('"pid"') && !recorded.includes(`${pids[0]}`)) break
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+})
 
 test('data that minio has made is not started without it', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'bucket-test-'))
