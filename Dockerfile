@@ -1,5 +1,5 @@
-# One image for operator and engine: `node operator/main.ts` and `node server/main.ts`. Runs as uid 1000 and writes
-# nothing outside /tmp, so the root file system may be read-only.
+# One image for operator and engine: `node operator/main.ts` and `node server/main.ts`, and before an upgrade
+# `node server/preflight.ts`. Runs as uid 1000 and writes nothing outside /tmp, so the root file system may be read-only.
 
 FROM node:24-slim AS packages
 WORKDIR /app
@@ -24,6 +24,7 @@ USER 1000:1000
 # Compiled once here, read by every start: half the time to the first answer. The cache belongs to the user's id.
 ENV NODE_COMPILE_CACHE=/app/.compile-cache
 RUN node --input-type=module -e "await import('./operator/main.ts'); await import('./server/main.ts'); \
+  await import('./server/preflight.ts'); \
   (await import('node:module')).flushCompileCache(); process.exit(0)"
 # The chart and the operator say which half runs.
 CMD ["node", "operator/main.ts"]

@@ -17,6 +17,8 @@ export interface OperatorConfig {
   identity: string
   logLevel: string
   resyncMs: number
+  maxConcurrentUpgrades: number
+  exclusiveDomains: boolean
 }
 
 /** Names every bad variable at once. */
@@ -35,6 +37,8 @@ export class ConfigError extends Error {
  * | `LEADER_ELECTION_LEASE_SECONDS`, `_RENEW_SECONDS`, `_RETRY_SECONDS` | default 15, 10, 2 |
  * | `POD_NAME`, `POD_NAMESPACE` | by the downward API |
  * | `RESYNC_SECONDS` | every object is looked at again after this; default 600 |
+ * | `MAX_CONCURRENT_UPGRADES` | MailServers whose engines may be upgraded at once; default 1 |
+ * | `EXCLUSIVE_DOMAINS` | "true": a MailServer that asks for a domain of another one is not carried out; default false, it is told |
  * | `LOG_LEVEL` | default info |
  * | `KUBECONFIG` | outside of a cluster |
  *
@@ -80,6 +84,8 @@ export function readOperatorConfig(env: Record<string, string | undefined>, uniq
     identity: `${podName}_${unique}`,
     logLevel: oneOf('LOG_LEVEL', 'info', ['trace', 'debug', 'info', 'warn', 'error', 'silent']),
     resyncMs: number('RESYNC_SECONDS', 600, 5, 86_400) * 1000,
+    exclusiveDomains: oneOf('EXCLUSIVE_DOMAINS', 'false', ['true', 'false']) === 'true',
+    maxConcurrentUpgrades: Math.floor(number('MAX_CONCURRENT_UPGRADES', 1, 1, 10_000)),
   }
   if (problems.length > 0) throw new ConfigError(problems.join('\n'))
   return config

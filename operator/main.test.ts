@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline'
 import { after, test } from 'node:test'
 import { KubeConfig } from '@kubernetes/client-node'
 import { customResourceDefinitions } from './api/crds.ts'
+import { API_VERSION, MailServerResource } from './api/group.ts'
 import { createKubeClient } from './kube/client.ts'
 import { CustomResourceDefinition, Lease } from './kube/resources.ts'
 import { startApiServer } from './local/apiserver/server.ts'
@@ -60,11 +61,20 @@ const holder = async () =>
     })
   ).spec?.holderIdentity
 
-test('SIGTERM gives the Lease back, and the next process leads at once', { timeout: 60_000 }, async () => {
+test('SIGTERM gives the Lease back, and the next process leads at once', async () => {
   const first = start('first', {})
   await first.said('leader election: leading')
   await first.said('"controller":"mailaccount"')
   assert.match((await holder()) ?? '', /^first_/)
+
+  // What cannot be used is told, with the id of the reconcile that found it.
+  await client.create(MailServerResource, {
+    apiVersion: API_VERSION,
+    kind: MailServerResource.kind,
+    metadata: { name: 'no-image', namespace: 'default' },
+    spec: { hostname: 'mail.example.org', domains: [{ name: 'example.org' }] },
+  })
+  assert.match(await first.said('reconcile: failed for good'), /"reconcileID":"[0-9a-f-]{36}".*NoImage/)
 
   const second = start('second', {})
   await second.said('another process leads')
@@ -80,7 +90,24 @@ test('SIGTERM gives the Lease back, and the next process leads at once', { timeo
   assert.deepEqual(await ended, [0, null])
 })
 
-test('a bad environment ends it with the names of the variables', { timeout: 30_000 }, async () => {
+test('one with another Lease that watches the same leaves alone what the first looks after', async () => {
+  const first = start('first', { LEADER_ELECTION_NAME: 'first' })
+  await first.said('"controller":"mailserver"')
+  await client.create(MailServerResource, {
+    apiVersion: API_VERSION,
+    kind: MailServerResource.kind,
+    metadata: { name: 'theirs', namespace: 'default' },
+    spec: { hostname: 'mail.example.org', domains: [{ name: 'example.org' }] },
+  })
+  await first.said('"key":"default/theirs"')
+  const second = start('second', { LEADER_ELECTION_NAME: 'second' })
+  assert.match(
+    await second.said('"mailServer":"default/theirs"'),
+    /"lease":"default\/second","holder":"default\/first","msg":"another operator looks after this MailServer"/,
+  )
+})
+
+test('a bad environment ends it with the names of the variables', async () => {
   const child = spawn(process.execPath, [new URL('main.ts', import.meta.url).pathname], {
     env: { PATH: process.env.PATH ?? '', KUBECONFIG: kubeconfig, HEALTH_PORT: 'x' },
     stdio: ['ignore', 'ignore', 'pipe'],

@@ -5,15 +5,19 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { pino } from 'pino'
 import { collectDefaultMetrics, Registry } from 'prom-client'
 import { ConfigError, readOperatorConfig } from './config.ts'
-import { fencedClient } from './fenced-client.ts'
 import { createKubeClient, loadKubeConfig } from './kube/client.ts'
+import { leaderFence } from './kube/fence.ts'
 import { listenHealth } from './kube/health.ts'
 import { type LeaderElection, startLeaderElection } from './kube/leader-election.ts'
 import { createKubeMetrics } from './kube/metrics.ts'
+import { reconcileFields } from './kube/reconcile-id.ts'
+import { registerOperatorMetrics } from './metrics.ts'
 import { prepareOperator } from './run.ts'
 
 /** A watch tells something at least every minute (bookmarks); silent for so long, the process is better started anew. */
 const SILENCE_MS = 10 * 60_000
+/** What a thousand new MailServers may ask of the API per second: about as much as one core can make of it. */
+const CALLS = { qps: 150, burst: 300 }
 
 if (import.meta.main) {
   try {
@@ -27,25 +31,40 @@ if (import.meta.main) {
 
 async function main(): Promise<void> {
   const config = readOperatorConfig(process.env, randomBytes(4).toString('hex'))
-  const logger = pino({ level: config.logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime })
+  const logger = pino({
+    level: config.logLevel,
+    base: undefined,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    mixin: reconcileFields,
+  })
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const metrics = createKubeMetrics(registry)
   const stop = Promise.withResolvers<'signal' | 'lost'>()
   for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => stop.resolve('signal'))
 
-  await using client = createKubeClient({ kubeConfig: loadKubeConfig(), userAgent: 'mail-operator/0.1.0', metrics })
+  const connection = { kubeConfig: loadKubeConfig(), userAgent: 'mail-operator/0.1.0', metrics }
   let election: LeaderElection | undefined
-  const isLeader = () => !config.leaderElection.enabled || (election?.isLeader() ?? false)
+  const fence = leaderFence(() => !config.leaderElection.enabled || (election?.isLeader() ?? false))
+  await using client = createKubeClient({ ...connection, ...CALLS, fence })
+  // With a rate limit of its own: a renewal that waits behind a thousand other calls may come too late. Not fenced: it
+  // is how the lead is won.
+  await using leaseClient = createKubeClient(connection)
   await using operator = prepareOperator(
     {
       namespaces: config.namespaces,
       engineImage: config.engineImage,
       identity: config.identity,
+      lease: config.leaderElection.enabled
+        ? { namespace: config.leaderElection.namespace, name: config.leaderElection.name }
+        : undefined,
       resyncMs: config.resyncMs,
+      maxConcurrentUpgrades: config.maxConcurrentUpgrades,
+      exclusiveDomains: config.exclusiveDomains,
     },
-    { client: fencedClient(client, isLeader), logger, metrics },
+    { client, fence, logger, metrics },
   )
+  registerOperatorMetrics(registry, operator)
   let synced = false
   operator.synced.then(
     () => {
@@ -78,7 +97,7 @@ async function main(): Promise<void> {
   if (config.leaderElection.enabled) {
     const { namespace, name, leaseMs, renewMs, retryMs } = config.leaderElection
     election = startLeaderElection({
-      client,
+      client: leaseClient,
       lease: { namespace, name },
       identity: config.identity,
       leaseDurationMs: leaseMs,
@@ -93,8 +112,11 @@ async function main(): Promise<void> {
 
   const why = await stop.promise
   logger.info({ why }, 'mail-operator stops')
-  // First let running work end, while we still may write; then hand over the Lease, so that nobody waits for it.
-  await operator[Symbol.asyncDispose]()
+  // First let running work end, while we still may write; then hand over the Lease, so that nobody waits for it. Where
+  // another one may lead already, nothing has time to end.
+  // Who was cut off from the API would wait for its requests to time out: they are ended.
+  if (why === 'lost') await client[Symbol.asyncDispose]()
+  await operator.stop(why === 'lost' ? 0 : undefined)
   await election?.stop()
   if (why === 'lost') process.exitCode = 1
 }

@@ -6,14 +6,14 @@
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { parseAllDocuments, stringify } from 'yaml'
+import { compileRules, readBuiltInRules } from '../server/spam/rule-set.ts'
 import { MailServerResource } from './api/group.ts'
-import { InvalidSpec, parseMailServerSpec } from './api/mail-server.ts'
-import { FIRST_SELECTOR } from './dkim/keys.ts'
+import { InvalidSpec } from './api/invalid-spec.ts'
+import { parseMailServerSpec } from './api/mail-server.ts'
 import type { KubeObject } from './kube/types.ts'
 import type { DesiredContext } from './mailserver/desired/context.ts'
-import { dkimSecretName } from './mailserver/desired/names.ts'
+import { foreseenFacts } from './mailserver/desired/foreseen.ts'
 import { desiredObjects } from './mailserver/desired/objects.ts'
-import { newestVersions } from './mailserver/kinds.ts'
 
 const USAGE = 'usage: npm run render -- -f FILE [--image IMAGE] [--address IP]\n'
 
@@ -49,30 +49,16 @@ export function contextsOf(yaml: string, options: RenderOptions): DesiredContext
 function contextOf(server: KubeObject, { image, addresses }: RenderOptions): DesiredContext {
   const spec = parseMailServerSpec(server.spec)
   const { name, namespace = 'default' } = server.metadata
-  return {
-    server: { name, namespace, uid: '' },
-    spec,
-    facts: {
-      image: spec.image ?? image,
-      addresses,
-      dkimKeys: spec.domains.flatMap(({ name: domain }) =>
-        spec.dkim.algorithms.map((algorithm) => ({
-          domain,
-          algorithm,
-          selector: FIRST_SELECTOR[algorithm],
-          secretName: dkimSecretName(name, domain, FIRST_SELECTOR[algorithm]),
-          state: 'Active' as const,
-          since: '(when it is made)',
-          privatePem: '(generated)',
-          txt: `v=DKIM1; k=${algorithm === 'rsa2048' ? 'rsa' : 'ed25519'}; p=(generated)`,
-        })),
-      ),
-      databaseUrl: '(from the database)',
-      s3Endpoint: spec.storage.s3 ? (spec.storage.s3.endpoint ?? 'https://from-the-credentials-secret') : undefined,
-      restartSecret: '',
-      served: newestVersions(),
-    },
-  }
+  const facts = foreseenFacts({ name }, spec, { image: spec.image ?? image, addresses })
+  return { server: { name, namespace, uid: '' }, spec, facts }
+}
+
+/** Lines of spec.spam.rules that an engine of this release leaves out: "spec.spam.rules[0]:12: why". */
+export function spamRuleMistakes(contexts: readonly DesiredContext[]): string[] {
+  const builtIn = readBuiltInRules()
+  return contexts.flatMap(({ spec }) =>
+    compileRules(builtIn, spec.spam.rules).mistakes.map((mistake) => `spec.${mistake}`),
+  )
 }
 
 /** An owner's uid exists only in a cluster. */
@@ -92,7 +78,9 @@ if (import.meta.main) {
     })
     if (!values.file) throw new InvalidSpec(USAGE)
     const text = await readFile(values.file === '-' ? '/dev/stdin' : values.file, 'utf8')
-    process.stdout.write(renderObjects(text, { image: values.image, addresses: values.address }))
+    const options = { image: values.image, addresses: values.address }
+    process.stdout.write(renderObjects(text, options))
+    for (const mistake of spamRuleMistakes(contextsOf(text, options))) process.stderr.write(`left out: ${mistake}\n`)
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
     process.exitCode = 1

@@ -1,16 +1,18 @@
 /**
  * `npm run dns -- [-n NAMESPACE] [NAME]`: the records of a MailServer as a zone file, from its status in the cluster that
- * KUBECONFIG names. With `-f FILE` without a cluster: then the DKIM keys are placeholders.
+ * KUBECONFIG names. With `-f FILE` (`-`: stdin) without a cluster: then it says what it cannot know.
  */
 
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { MailServerResource } from './api/group.ts'
 import type { MailServer } from './api/mail-server.ts'
+import type { MailServerSpec } from './api/mail-server-spec.ts'
 import type { DnsRecord } from './dns/records.ts'
 import { zoneFile } from './dns/zone.ts'
 import { createKubeClient, loadKubeConfig } from './kube/client.ts'
 import { recordsOf } from './mailserver/desired/dns-endpoint.ts'
+import { NOT_YET } from './mailserver/desired/foreseen.ts'
 import { contextsOf } from './render.ts'
 
 /**
@@ -19,13 +21,41 @@ import { contextsOf } from './render.ts'
  */
 export function zoneOfFile(yaml: string, addresses: readonly string[]): string {
   return contextsOf(yaml, { image: '', addresses })
-    .map(({ spec, facts }) => zoneFile(recordsOf(spec, facts), spec.dns.ttlSeconds))
+    .map(({ server, spec, facts }) => {
+      const unknown = unknownOf(spec, addresses).map((line) => `; - ${line}\n`)
+      const heading = `; ${server.namespace}/${server.name}, from its file alone. status.dns.zone of the running server has what is not known yet:\n`
+      const isPlaceholder = ({ value }: DnsRecord) => value.includes(NOT_YET)
+      return `${heading}${unknown.join('')}${zoneFile(recordsOf(spec, facts), spec.dns.ttlSeconds, isPlaceholder)}`
+    })
     .join('\n')
+}
+
+/** What a file does not tell, and where it would stand. */
+function unknownOf({ ingress, gateway, dns, service }: MailServerSpec, addresses: readonly string[]): string[] {
+  return [
+    'the DKIM keys: their records are comments below',
+    ...(addresses.length > 0
+      ? []
+      : [
+          `the addresses of the ${gateway?.mail ? 'Gateway' : `Service (${service.type})`}: no A, AAAA and PTR, none in SPF (--address tells them)`,
+        ]),
+    ...(ingress || gateway
+      ? [
+          `the addresses of the ${ingress ? 'Ingress' : 'Gateway'}: the names for HTTP are aliases of the host name here`,
+        ]
+      : []),
+    ...(dns.tlsa.enabled ? ['the key of the certificate: no TLSA'] : []),
+  ]
 }
 
 /** What status.dns lists; empty while the operator has not looked at the server. */
 export function zoneOfServer({ spec, status }: MailServer): string {
-  return zoneFile((status?.dns?.records ?? []) as DnsRecord[], spec.dns.ttlSeconds)
+  const { zone, records = [], omitted = 0 } = status?.dns ?? {}
+  if (zone !== undefined) return zone
+  const text = zoneFile(records as DnsRecord[], spec.dns.ttlSeconds)
+  return omitted === 0
+    ? text
+    : `${text}\n; ${omitted} published records are not among these: status has no room for them\n`
 }
 
 async function zoneFromCluster(namespace: string, name: string | undefined): Promise<string> {
@@ -47,7 +77,7 @@ if (import.meta.main) {
       },
     })
     const text = values.file
-      ? zoneOfFile(await readFile(values.file, 'utf8'), values.address)
+      ? zoneOfFile(await readFile(values.file === '-' ? '/dev/stdin' : values.file, 'utf8'), values.address)
       : await zoneFromCluster(values.namespace, positionals[0])
     process.stdout.write(text)
   } catch (error) {

@@ -6,7 +6,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
-import { watchedNamespaceRules } from '../operator/rbac.ts'
+import { gatewayNamespaceRules, type PolicyRule, watchedNamespaceRules } from '../operator/rbac.ts'
 
 const repository = join(import.meta.dirname, '..')
 const templates = join(repository, 'charts/mail-operator/templates')
@@ -43,17 +43,14 @@ function crdTemplate(crd: string, name: string): string {
   return `${header}{{- if .Values.crds.enabled }}\n${inserted}\n{{- end }}\n`
 }
 
-/** A named template, because the same rules go into a ClusterRole or into Roles. */
+/** Named templates, because the same rules go into a ClusterRole or into Roles. */
 function rulesTemplate(): string {
-  const rules = stringify(watchedNamespaceRules, {
-    lineWidth: 0,
-    aliasDuplicateObjects: false,
-    flowCollectionPadding: false,
-  })
-  return `{{- /* Made by scripts/chart.ts from operator/rbac.ts. Do not edit. */ -}}
-{{- define "mail-operator.rules" -}}
-${rules}{{- end -}}
-`
+  const named = (name: string, rules: readonly PolicyRule[]) => {
+    const text = stringify(rules, { lineWidth: 0, aliasDuplicateObjects: false, flowCollectionPadding: false })
+    return `{{- define "mail-operator.${name}" -}}\n${text}{{- end -}}\n`
+  }
+  const header = '{{- /* Made by scripts/chart.ts from operator/rbac.ts. Do not edit. */ -}}\n'
+  return `${header}${named('rules', watchedNamespaceRules)}${named('gatewayRules', gatewayNamespaceRules)}`
 }
 
 if (import.meta.main) {

@@ -33,25 +33,33 @@ const troubleshooting = read('docs/troubleshooting.md')
 /** Words in quotes that begin with a capital and are no reasons: types, kinds, states, methods, events. */
 const NO_REASONS = new Set(
   `Ready Stalled Reconciling True False Unknown Normal Warning Delete Reconcile Retain Error Forbidden
-  DatabaseReady StorageReady CertificateReady DKIMReady DNSReady EngineAvailable NetworkReady BackupReady RoutesReady MonitoringReady
-  Cluster Certificate ConfigMap Deployment Secret Service HTTPRoute TCPRoute ObjectStore ScheduledBackup PodMonitor PrometheusRule
+  DatabaseReady StorageReady CertificateReady DKIMReady DNSReady EngineAvailable NetworkReady BackupReady RoutesReady MonitoringReady SpamRulesReady DomainsReady
+  Cluster Pooler Certificate ConfigMap Deployment Secret Service HTTPRoute TCPRoute ObjectStore ScheduledBackup PodMonitor PrometheusRule
   CloudNativePG LoadBalancer ExternalDNS ContinuousArchiving LastBackupSucceeded ReplicaFailure Missing Mismatch
-  Publishing Active Retiring AccountReady DELETE GET PUT
-  AllAccessDisabled InvalidAccessKeyId SignatureDoesNotMatch`.split(/\s+/),
+  TLSA Publishing Active Retiring AccountReady DELETE GET PUT
+  AllAccessDisabled InvalidAccessKeyId SignatureDoesNotMatch RequestTimeTooSkewed Foreground
+  CertificateRequest DNSEndpoint TimeoutError`.split(/\s+/),
 )
 /** Source, headings, and what is a reason elsewhere but not there. */
 const SECTIONS: [string, string[], string[]?][] = [
   ['operator/mailserver/dependencies/database.ts', ['DatabaseReady']],
-  ['operator/mailserver/dependencies/storage.ts', ['StorageReady']],
+  ['operator/mailserver/dependencies/storage.ts', ['StorageReady'], ['Postgres']],
   ['operator/bucket/trouble.ts', ['StorageReady']],
   ['operator/mailserver/dependencies/certificate.ts', ['CertificateReady']],
   ['operator/mailserver/dependencies/engine.ts', ['EngineAvailable', 'NetworkReady'], ['Progressing']],
   ['operator/mailserver/dependencies/dns.ts', ['DNSReady']],
   ['operator/mailserver/dependencies/integrations.ts', ['BackupReady', 'RoutesReady', 'MonitoringReady']],
-  ['operator/mailserver/reconcile.ts', ['Ready', 'Stalled', 'DKIMReady'], ['Published']],
+  ['operator/mailserver/dependencies/routes.ts', ['RoutesReady'], ['Programmed', 'HTTP']],
+  ['operator/mailserver/{routes,gateways}.ts', ['RoutesReady'], ['Gateway', 'NotFound', 'ResolvedRefs']],
+  ['operator/mailserver/dependencies/spam-rules.ts', ['SpamRulesReady']],
+  ['operator/mailserver/dependencies/domains.ts', ['DomainsReady']],
+  ['operator/mailserver/dependencies/dkim.ts', ['DKIMReady'], ['Published']],
+  ['operator/mailserver/reconcile.ts', ['Ready', 'Stalled'], ['Published']],
   ['operator/mailserver/conditions.ts', ['Ready', 'Stalled', 'Reconciling']],
   ['operator/mailserver/finalize.ts', ['MailAccount']],
   ['operator/mailaccount/{reconcile,conditions,finalize,admin-api}.ts', ['MailAccount']],
+  ['operator/kube/failing.ts', ['Ready', 'Stalled', 'Reconciling']],
+  ['operator/kube/failing.ts', ['MailAccount']],
 ]
 
 function reasonsIn(glob: string): string[] {
@@ -78,7 +86,7 @@ test('no other file says what becomes a condition of a MailServer', () => {
 
 test('every type of condition has its heading, and no reason there is made up', () => {
   const types = all(read('operator/mailserver/dependencies/statement.ts'), /^ {2}\| '(\w+)'/gm)
-  const code = sources('operator/{mailserver,mailaccount,bucket,api}/**/*.ts')
+  const code = sources('operator/{mailserver,mailaccount,bucket,api,kube}/**/*.ts')
   for (const type of [...types, 'Ready', 'Stalled', 'Reconciling', 'MailAccount']) {
     const rows = section(troubleshooting, type).split('\n')
     const reasons = rows.flatMap((row) => all(/^\| (`[^|]*)\|/.exec(row)?.[1] ?? '', /`(\w+)`/g))
@@ -152,12 +160,6 @@ test('monitoring.md and alerts.md name no metric that does not exist', () => {
   )
 })
 
-test('every alert has its runbook, and every runbook its alert', () => {
-  const alerts = all(read('operator/mailserver/desired/monitoring.ts'), /alert\(\s*'(\w+)'/g)
-  assert.ok(alerts.length > 5)
-  assert.deepEqual(all(read('docs/alerts.md'), /^## (\w+)$/gm), alerts)
-})
-
 test('every flag of npm start is in local.md', () => {
   const local = read('docs/local.md')
   const flags = all(HELP, /(--[a-z-]+)/g).filter((flag) => flag !== '--help')
@@ -182,6 +184,16 @@ const anchorsOf = (page: string) =>
   )
 
 for (const page of PAGES) {
+  test(`every row of a table in ${page} is under its heading`, () => {
+    const lines = read(page).split('\n')
+    const isRow = (line = '') => line.startsWith('|')
+    const begins = lines.flatMap((line, at) => (isRow(line) && !isRow(lines[at - 1]) ? [at] : []))
+    assert.deepEqual(
+      begins.filter((at) => !/^\|[-:| ]+\|$/.test(lines[at + 1] ?? '')).map((at) => lines[at]),
+      [],
+    )
+  })
+
   test(`links of ${page} lead somewhere`, () => {
     for (const link of all(read(page).replaceAll(/`[^`\n]*`/g, ''), /\]\((?!https?:|mailto:)([^)\s]+)\)/g)) {
       const [path = '', anchor] = link.split('#')

@@ -39,7 +39,8 @@ async function clusterTests(): Promise<number> {
     'operator/local/apiserver/conformance/**/*.test.ts',
     // Those that bring up the operator on testing/cluster.ts, which is this cluster then.
     'operator/api/rules.test.ts',
-    'operator/mailserver/{reconcile,every-kind}.test.ts',
+    'operator/partition.test.ts',
+    'operator/mailserver/{claims,data-loss,data-ownership,database,dkim,domain-taken,drift,every-kind,failures,further-certificates,gateway,live-changes,ownership,reconcile,restart,tlsa,upgrading}.test.ts',
     'operator/mailaccount/reconcile.test.ts',
     'test/cluster/**/*.test.ts',
   )

@@ -152,6 +152,8 @@ export const engineConfigSchema = z.strictObject({
       imaps: port.default(993),
       /** HTTP: JMAP, admin, metrics, health. Speaks TLS too, told by the first byte. */
       jmap: port.default(8080),
+      /** HTTP for the world, TLS only: JMAP, settings of mail programs, the MTA-STS policy; no admin, metrics, health. None by default. */
+      https: port.optional(),
     })
     .prefault({}),
   tls: z
@@ -159,6 +161,11 @@ export const engineConfigSchema = z.strictObject({
       /** Relative to the root directory; read again when they change. A missing pair makes STARTTLS unavailable and 465, 993 unready. */
       certFile: z.string().default('tls/tls.crt'),
       keyFile: z.string().default('tls/tls.key'),
+      /** For names that the first pair is not for: HTTP and 993 choose by SNI. They may come later than the names; read again when they change. */
+      additional: z
+        .array(z.strictObject({ certFile: z.string(), keyFile: z.string() }))
+        .max(32)
+        .default([]),
     })
     .prefault({}),
   /** Networks (CIDR) whose connections begin with a PROXY protocol header (v1 or v2); others are never asked for one. */
@@ -198,9 +205,10 @@ export type StorageConfig = EngineConfig['storage']
  * |---|---|
  * | `STALWART_DATABASE_URL` | postgres:// URL; `sslmode=verify-full` with `sslrootcert=<file>` verifies the server |
  * | `MAIL_ROOT` | root directory of the mounted files, default /etc/mail: `config/config.json`, `tls/`, `dkim/`, `s3/`, `admin/token` |
- * | `MAIL_PORT_SMTP`, `_SMTPS`, `_SUBMISSION`, `_IMAPS`, `_JMAP` | override listeners.*; the local runner sets them, where replicas share one network |
+ * | `MAIL_PORT_SMTP`, `_SMTPS`, `_SUBMISSION`, `_IMAPS`, `_JMAP`, `_HTTPS` | override listeners.*; the local runner sets them, where replicas share one network |
  * | `MAIL_LISTEN_ADDRESS` | overrides listeners.address |
  * | `MAIL_WORKERS` | worker processes that share the listeners; default: the number of cores the process may use, at most 4 |
+ * | `MAIL_TERMINATION_LOG` | where server/preflight.ts leaves its last words, default /dev/termination-log; the local runner sets it |
  * | `POD_NAME` | names this replica in leases, logs and Received; default the host name |
  */
 export interface EngineEnvironment {
@@ -208,7 +216,7 @@ export interface EngineEnvironment {
   rootDirectory: string
   podName: string
   workers: number
-  ports: Partial<Record<'smtp' | 'smtps' | 'submission' | 'imaps' | 'jmap', number>>
+  ports: Partial<Record<'smtp' | 'smtps' | 'submission' | 'imaps' | 'jmap' | 'https', number>>
   listenAddress: string | undefined
 }
 
@@ -226,6 +234,27 @@ export function parseEngineConfig(document: unknown): EngineConfig {
   const result = engineConfigSchema.safeParse(document)
   if (result.success) return result.data
   throw new ConfigError(z.prettifyError(result.error))
+}
+
+/**
+ * As parseEngineConfig, for a document that a newer operator may have written: fields that this version does not know
+ * are left out and named, because an engine that will not start is worse than one without a new feature. The preflight
+ * of an upgrade is strict, so nobody goes to such a version unknowingly.
+ * @returns unknownFields: dotted paths
+ * @throws ConfigError listing every other problem
+ */
+export function parseNewerConfig(document: unknown): { config: EngineConfig; unknownFields: string[] } {
+  const result = engineConfigSchema.safeParse(document)
+  if (result.success) return { config: result.data, unknownFields: [] }
+  const unknown = result.error.issues.filter((issue) => issue.code === 'unrecognized_keys')
+  if (unknown.length < result.error.issues.length) throw new ConfigError(z.prettifyError(result.error))
+  const known = structuredClone(document)
+  for (const { path, keys } of unknown) {
+    const parent = path.reduce<unknown>((node, key) => Reflect.get(Object(node), key), known)
+    for (const key of keys) Reflect.deleteProperty(Object(parent), key)
+  }
+  const unknownFields = unknown.flatMap(({ path, keys }) => keys.map((key) => z.core.toDotPath([...path, key])))
+  return { config: parseEngineConfig(known), unknownFields }
 }
 
 /**
@@ -247,9 +276,10 @@ export function readEnvironment(
     return undefined
   }
   const databaseUrl = env.STALWART_DATABASE_URL ?? ''
-  if (!/^postgres(ql)?:\/\//.test(databaseUrl)) problems.push('STALWART_DATABASE_URL: must be a postgres:// URL')
+  if (!/^postgres(ql)?:\/\//.test(databaseUrl) || !URL.canParse(databaseUrl))
+    problems.push('STALWART_DATABASE_URL: must be a postgres:// URL')
   const ports: EngineEnvironment['ports'] = {}
-  for (const name of ['smtp', 'smtps', 'submission', 'imaps', 'jmap'] as const) {
+  for (const name of ['smtp', 'smtps', 'submission', 'imaps', 'jmap', 'https'] as const) {
     const value = number(`MAIL_PORT_${name.toUpperCase()}`, 0, 65535)
     if (value !== undefined) ports[name] = value
   }

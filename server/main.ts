@@ -106,9 +106,10 @@ function endLater(drainMs: number, exitCode: number, log: Logger): void {
   }, drainMs).unref()
 }
 
-/** Health and metrics answer until the very end; then the port closes, and answers under way are finished. */
-async function drainHttp({ http, httpListener }: Host): Promise<void> {
-  httpListener.stopAccepting()
+/** Health and metrics answer until the very end; then the ports close, and answers under way are finished. */
+async function drainHttp({ http, httpListeners }: Host): Promise<void> {
+  for (const listener of httpListeners) listener.stopAccepting()
   http.drain()
-  for (let waited = 0; httpListener.sessions() > 0 && waited < HTTP_DRAIN_MS; waited += 20) await sleep(20)
+  const isOpen = () => httpListeners.some((listener) => listener.sessions() > 0)
+  for (let waited = 0; isOpen() && waited < HTTP_DRAIN_MS; waited += 20) await sleep(20)
 }

@@ -14,6 +14,7 @@ import { createJmapMetrics } from './jmap/metrics.ts'
 import { createMailstore } from './mailstore/mailstore.ts'
 import { watchDkimKeys } from './process/dkim-keys.ts'
 import type { Host } from './process/host.ts'
+import { listenHttps } from './process/https.ts'
 import { listenImaps } from './process/imaps.ts'
 import { listenSmtp } from './process/smtp.ts'
 import { waitingFor } from './process/waiting.ts'
@@ -114,7 +115,7 @@ export async function startParts(host: Host, { log, signal }: { log: Logger; sig
       mailstore,
       submitter,
       queue,
-      judge: createSpamJudge({ config, db, rateCounter, resolver, logger: log, now }),
+      judge: createSpamJudge({ config, db, rateCounter, resolver, logger: log, metrics: registry, now }),
       senderAuth: createSenderAuth({ hostname: () => config.hostname, resolver }),
       throttle,
       sessions: createSessionCounter(() => config.limits),
@@ -134,6 +135,8 @@ export async function startParts(host: Host, { log, signal }: { log: Logger; sig
     throttle,
   }
   const imaps = await until('imaps', () => listenImaps(host, imapDeps, component('imap')))
+  const https = await until('https', () => listenHttps(host, component('http')))
+  if (https) started.use(https)
   readiness.set('tls', () => {
     if (!certificate.current()) throw new Error(`465 and 993 wait for a certificate: ${certificate.problem()}`)
   })

@@ -7,8 +7,9 @@ import { parse, parseAllDocuments } from 'yaml'
 import type { KubeObject } from '../kube/types.ts'
 import { customResourceDefinitions } from './crds.ts'
 import { crdFiles } from './generate.ts'
+import { InvalidSpec } from './invalid-spec.ts'
 import { mailAccountSpec } from './mail-account.ts'
-import { InvalidSpec, parseMailServerSpec } from './mail-server.ts'
+import { parseMailServerSpec } from './mail-server.ts'
 
 const directory = new URL('../../crds/', import.meta.url)
 type Node = Record<string, unknown>
@@ -100,4 +101,80 @@ test('every bad field is named at once', () => {
     (error) =>
       error instanceof InvalidSpec && /spec\.hostname.*spec\.domains\[0\]\.name.*spec\.replicas/s.test(error.message),
   )
+})
+
+const bucket = { bucket: 'mail', credentialsSecretRef: { name: 's3' } }
+/** Each narrow enough by itself. */
+const eighths = Array.from({ length: 32 }, (_, index) => `${index + 1}.0.0.0/8`)
+const sixteenths = Array.from({ length: 8 }, (_, index) => `200${index}::/16`)
+
+for (const [what, spec, says] of [
+  [
+    'networks that are none',
+    { service: { loadBalancerSourceRanges: ['999.1.1.1/99', '::::/64', '10.0.0.0/33'] } },
+    /Ranges\[0\]: must be a network.*Ranges\[1\].*Ranges\[2\]/,
+  ],
+  [
+    'trust in an eighth of the world',
+    { service: { proxyProtocol: { trustedNetworks: eighths } } },
+    /spec\.service\.proxyProtocol\.trustedNetworks: .*much of IPv4 together/,
+  ],
+  [
+    'trust in much of IPv6',
+    { service: { proxyProtocol: { trustedNetworks: sixteenths } } },
+    /spec\.service\.proxyProtocol\.trustedNetworks: .*much of IPv6 together/,
+  ],
+  [
+    'resolvers that are none',
+    { dns: { resolvers: ['1.1.1.1:99999', ':::', '[::1]:0'] } },
+    /resolvers\[0\]: must be an address.*resolvers\[1\].*resolvers\[2\]/,
+  ],
+  ['a relay that is no host', { outbound: { relay: { host: '...' } } }, /relay\.host: must be a host name/],
+  ['an address with a dot too many as relay', { outbound: { relay: { host: '192.0.2.1.5' } } }, /relay\.host/],
+  [
+    'an endpoint that is no URL',
+    { storage: { s3: { ...bucket, endpoint: 'https://:::' } } },
+    /s3\.endpoint: must be http/,
+  ],
+  ['a negative number as quantity', { resources: { limits: { memory: -1 } } }, /limits\.memory: must be a quantity/],
+  [
+    'a catch-all that is not ours',
+    { domains: [{ name: 'example.org', catchAll: 'ann@elsewhere.example' }] },
+    /domains\[0\]\.catchAll: must be an address at one of spec\.domains/,
+  ],
+  [
+    'an annotation that is the operator’s own',
+    { service: { annotations: { 'mail.openova.io/applied-hash': 'x' } } },
+    /spec\.service\.annotations: keys under mail\.openova\.io\/ are the operator’s own/,
+  ],
+  [
+    'a duration from before there were bounds',
+    { outbound: { expire: '9999999h' } },
+    /outbound\.expire: must be from 1m/,
+  ],
+] as const) {
+  test(`InvalidSpec by name of the field: ${what}`, () =>
+    assert.throws(
+      () => parseMailServerSpec({ hostname: 'mail.example.org', domains: [{ name: 'example.org' }], ...spec }),
+      (error) => error instanceof InvalidSpec && says.test(error.message),
+    ))
+}
+
+test('what is usual passes', () => {
+  const { service, dns, outbound } = parseMailServerSpec({
+    hostname: 'mail.example.org',
+    domains: [{ name: 'example.org' }],
+    service: {
+      loadBalancerSourceRanges: ['0.0.0.0/0', '::/0'],
+      proxyProtocol: {
+        trustedNetworks: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fd00::/16'],
+      },
+    },
+    dns: { resolvers: ['192.0.2.53', '192.0.2.53:5353', '2001:db8::1', '[2001:db8::1]:53', '::ffff:192.0.2.1'] },
+    outbound: { relay: { host: 'smarthost' }, retryDelays: ['90s', '1h30m'], expire: '0.5h' },
+    resources: { requests: { cpu: 1, memory: '1.5Gi' }, limits: { cpu: '500m', memory: '1e9' } },
+  })
+  assert.equal(service.proxyProtocol?.trustedNetworks.length, 5)
+  assert.equal(dns.resolvers.length, 5)
+  assert.equal(outbound.expire, '0.5h')
 })

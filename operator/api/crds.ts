@@ -126,6 +126,13 @@ export function customResourceDefinitions(): KubeObject[] {
         { name: 'Hostname', type: 'string', jsonPath: '.spec.hostname', priority: 1 },
         { name: 'Address', type: 'string', jsonPath: '.status.addresses[0]', priority: 1 },
         { name: 'Database', type: 'string', jsonPath: '.status.database.name', priority: 1 },
+        {
+          name: 'Backup',
+          type: 'date',
+          jsonPath: '.status.database.lastBackup',
+          description: 'Age of the last base backup of the database.',
+          priority: 1,
+        },
         { name: 'Bucket', type: 'string', jsonPath: '.status.storage.bucket', priority: 1 },
         { name: 'Message', type: 'string', jsonPath: `${READY}.message`, priority: 1 },
       ],
@@ -135,6 +142,13 @@ export function customResourceDefinitions(): KubeObject[] {
       description: 'An account of a MailServer in the same namespace.',
       spec: mailAccountSpec,
       status: mailAccountStatus,
+      rules: [
+        {
+          // Names of Secrets have at most 253 characters.
+          rule: 'has(self.spec.passwordSecretRef) || size(self.metadata.name) <= 244',
+          message: 'metadata.name must be at most 244 characters: its password is kept in Secret <name>-password',
+        },
+      ],
       columns: [
         { name: 'Address', type: 'string', jsonPath: '.spec.address' },
         { name: 'Server', type: 'string', jsonPath: '.spec.serverRef.name' },

@@ -1,12 +1,12 @@
 /** spec.ingress, spec.gateway: HTTP (JMAP, autoconfig, MTA-STS) and mail through what the cluster already has. */
 
 import { z } from 'zod'
-import { objectName, stringMap } from './fields.ts'
+import { metadataMap, objectName } from './fields.ts'
 
 export const ingress = z
   .strictObject({
     className: objectName().optional().meta({ description: 'Default: the cluster’s default IngressClass.' }),
-    annotations: stringMap(64, 4096).optional(),
+    annotations: metadataMap(64, 4096).optional(),
   })
   .optional()
   .meta({ description: 'An Ingress for the HTTP names of the server, with its certificate.' })
@@ -20,7 +20,7 @@ export const gateway = z
       .meta({ description: 'Listener of the HTTPRoute; default: every one that fits.' }),
     mail: z.boolean().default(false).meta({
       description:
-        'TCPRoutes to the listeners named smtp, smtps, submission and imaps. Such a Gateway hides the client’s address unless it speaks the PROXY protocol (spec.service.proxyProtocol).',
+        'TCPRoutes to the listeners named smtp, smtps, submission and imaps; spec.hostname leads to the Gateway’s addresses. Such a Gateway hides the client’s address unless it speaks the PROXY protocol (spec.service.proxyProtocol).',
     }),
   })
   .optional()

@@ -2,30 +2,39 @@
 
 import { z } from 'zod'
 import type { KubeObject } from '../kube/types.ts'
-import { cel, conditions, listSet, mailAddress, objectName, quantity, secretKeyRef } from './fields.ts'
+import { byteQuantity, cel, conditions, listSet, mailAddress, objectName, secretKeyRef } from './fields.ts'
+import { parseSpec } from './invalid-spec.ts'
 
 export const mailAccountSpec = z
   .strictObject({
     serverRef: z
       .strictObject({ name: objectName() })
       .meta({ ...cel({ rule: 'self == oldSelf', message: 'serverRef is immutable' }), description: 'The MailServer.' }),
-    address: mailAddress().meta({
-      ...cel({ rule: 'self == oldSelf', message: 'address is immutable: make another account, or add an alias' }),
-      description: 'Primary address and login name.',
-    }),
+    address: mailAddress({
+      rule: 'self == oldSelf',
+      message: 'address is immutable: make another account, or add an alias',
+    }).meta({ description: 'Primary address and login name.' }),
     aliases: z
       .array(mailAddress())
       .max(256)
       .default([])
       .meta({ ...listSet, description: 'More addresses of the account.' }),
-    displayName: z.string().max(256).optional(),
-    quota: quantity().optional().meta({ description: 'Mail that may be kept, e.g. 5Gi. Default: no limit.' }),
+    displayName: z
+      .string()
+      .max(256)
+      .optional()
+      .meta({ description: 'Name of the person. JMAP clients write it into From.' }),
+    quota: byteQuantity('1', '1Pi')
+      .optional()
+      .meta({ description: 'Mail that may be kept, e.g. 5Gi. Default: no limit.' }),
     passwordSecretRef: secretKeyRef('password').optional().meta({
       description: 'The password. Without it one is generated in Secret `<name>-password` and named in status.',
     }),
     disabled: z.boolean().default(false).meta({ description: 'No login; mail is still received.' }),
-    deletionPolicy: z.enum(['Retain', 'Delete']).default('Delete').meta({
-      description: 'Delete removes the account with its mail from the server when the MailAccount is deleted.',
+    // No default: a field that the API server fills in could not be told from one that somebody asked for.
+    deletionPolicy: z.enum(['Retain', 'Delete']).optional().meta({
+      description:
+        'What becomes of the account when the MailAccount is deleted. Retain lets nobody log in any more, frees the aliases and keeps the mail for a MailAccount of the same address. Delete removes the account with its mail. Default: the MailServer’s deletionPolicy.',
     }),
   })
   .meta(
@@ -51,6 +60,9 @@ export const mailAccountStatus = z
     appliedHash: z.string().max(64).optional().meta({ description: 'Keyed hash of what the engine was told last.' }),
   })
   .meta({ description: 'What the engine says of it.' })
+
+/** @throws InvalidSpec */
+export const parseMailAccountSpec = (spec: unknown): MailAccountSpec => parseSpec(mailAccountSpec, spec)
 
 export type MailAccountSpec = z.output<typeof mailAccountSpec>
 export type MailAccountStatus = z.output<typeof mailAccountStatus>

@@ -7,20 +7,26 @@ import {
   cel,
   domainName,
   duration,
+  imageReference,
   listAtomic,
   listMap,
   listSet,
   mailAddress,
+  metadataMap,
   objectName,
   reportUri,
   resources,
   secretRef,
   stringMap,
+  tolerations,
 } from './fields.ts'
 import { dns, outbound, service, tls } from './network.ts'
 import { autoscaling, monitoring } from './operations.ts'
 import { spam } from './spam.ts'
 import { storage } from './storage.ts'
+
+/** More make a CRD's rules too dear, and objects that list names of each too large. */
+export const MAX_DOMAINS = 200
 
 const dmarc = z.strictObject({
   policy: z.enum(['none', 'quarantine', 'reject']).default('reject').meta({ description: 'RFC 7489 p=.' }),
@@ -38,6 +44,16 @@ const domain = z.strictObject({
   catchAll: mailAddress().optional().meta({ description: 'Mail to unknown local parts goes to this address of ours.' }),
 })
 
+/** Mail for unknown local parts stays here: to anywhere else it would be refused, which nobody would see but its senders. */
+function catchAllsAreOurs(domains: readonly z.output<typeof domain>[], context: z.RefinementCtx): void {
+  const ours = new Set(domains.map(({ name }) => name))
+  domains.forEach(({ catchAll }, index) => {
+    if (catchAll === undefined || ours.has(catchAll.slice(catchAll.indexOf('@') + 1))) return
+    const message = 'must be an address at one of spec.domains'
+    context.addIssue({ code: 'custom', path: [index, 'catchAll'], message })
+  })
+}
+
 const dkim = z
   .strictObject({
     algorithms: z
@@ -52,7 +68,7 @@ const dkim = z
         description: 'Mail is signed once with each. Selectors: default (RSA) and ed25519.',
       }),
     rotation: z
-      .strictObject({ interval: duration().meta({ description: 'Age at which a key is replaced.' }) })
+      .strictObject({ interval: duration('24h', '87600h').meta({ description: 'Age at which a key is replaced.' }) })
       .optional()
       .meta({ description: 'New keys sign once DNS shows them (spec.dns.verify); old ones stay in DNS for a week.' }),
   })
@@ -72,20 +88,12 @@ const limits = z
   .prefault({})
   .meta({ description: 'Bounds of the engine; what is not given has the engine’s default.' })
 
-const toleration = z.strictObject({
-  key: z.string().max(316).optional(),
-  operator: z.enum(['Exists', 'Equal']).optional(),
-  value: z.string().max(63).optional(),
-  effect: z.enum(['NoSchedule', 'PreferNoSchedule', 'NoExecute']).optional(),
-  tolerationSeconds: z.int().optional(),
-})
-
 const pod = z
   .strictObject({
-    labels: stringMap(32, 63).optional(),
-    annotations: stringMap(32, 4096).optional(),
+    labels: metadataMap(32, 63).optional(),
+    annotations: metadataMap(32, 4096).optional(),
     nodeSelector: stringMap(32, 63).optional(),
-    tolerations: z.array(toleration).max(32).optional().meta(listAtomic),
+    tolerations: tolerations().optional(),
     priorityClassName: objectName().optional(),
   })
   .prefault({})
@@ -97,7 +105,8 @@ export const mailServerSpec = z
     domains: z
       .array(domain)
       .min(1)
-      .max(200)
+      .max(MAX_DOMAINS)
+      .superRefine(catchAllsAreOurs)
       .meta({ ...listMap('name'), description: 'Domains whose mail is received here.' }),
     replicas: z
       .int()
@@ -105,10 +114,7 @@ export const mailServerSpec = z
       .max(100)
       .default(2)
       .meta({ description: 'Engine Pods. They are equal and hold no state.' }),
-    image: z
-      .string()
-      .min(1)
-      .max(512)
+    image: imageReference()
       .optional()
       .meta({ description: 'Engine image. Default: the operator’s own when the server was made; see status.image.' }),
     imagePullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).optional(),
@@ -141,7 +147,13 @@ export const mailServerSpec = z
         'What becomes of database, bucket, DKIM keys and the operator’s own CA when the MailServer is deleted.',
     }),
   })
-  .meta({ description: 'What the mail service should be.' })
+  .meta({
+    ...cel({
+      rule: '!has(self.dkim) || !has(self.dkim.rotation) || !has(self.dns) || self.dns.verify',
+      message: 'dkim.rotation needs dns.verify: a new key may sign only once DNS is seen to show it',
+    }),
+    description: 'What the mail service should be.',
+  })
 
 /** As the API server stores it: defaults filled in. */
 export type MailServerSpec = z.output<typeof mailServerSpec>

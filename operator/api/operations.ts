@@ -1,7 +1,7 @@
 /** spec.autoscaling, spec.monitoring: how the server is kept in size and in sight. */
 
 import { z } from 'zod'
-import { cel, duration, stringMap } from './fields.ts'
+import { cel, duration, metadataMap } from './fields.ts'
 
 export const autoscaling = z
   .strictObject({
@@ -16,12 +16,19 @@ export const autoscaling = z
       'A HorizontalPodAutoscaler that scales the MailServer itself, through its scale subresource: leave spec.replicas out of what you apply.',
   })
 
-const labels = () => stringMap(32, 63).optional().meta({ description: 'More labels, for those who select by them.' })
+const labels = () => metadataMap(32, 63).optional().meta({ description: 'More labels, for those who select by them.' })
+
+/** As Prometheus writes durations: whole numbers, the largest unit first. */
+const scrapeInterval = () => duration('1s', '24h', /^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$/)
 
 export const monitoring = z
   .strictObject({
     podMonitor: z
-      .strictObject({ enabled: z.boolean().default(false), interval: duration().default('30s'), labels: labels() })
+      .strictObject({
+        enabled: z.boolean().default(false),
+        interval: scrapeInterval().default('30s'),
+        labels: labels(),
+      })
       .prefault({})
       .meta({ description: 'PodMonitors of engine and database for the Prometheus operator.' }),
     prometheusRule: z

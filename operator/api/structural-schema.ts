@@ -34,7 +34,7 @@ function structural(node: Schema): Schema {
   // Core's own form of a quantity; a maximal length keeps CEL's cost estimate finite.
   if (quantity) {
     result.anyOf = [{ type: 'integer' }, { type: 'string' }]
-    result.pattern = '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'
+    result.pattern = '^[+]?([0-9]+([.][0-9]*)?|[.][0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,2})?$'
   }
   if (result.type === 'integer') result.format = 'int64'
   // The API server checks a default against CEL rules before it fills in the defaults inside: spell them out.

@@ -4,7 +4,15 @@
  */
 
 import 'reflect-metadata'
-import { createPrivateKey, generateKeyPairSync, randomBytes, webcrypto, X509Certificate } from 'node:crypto'
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  webcrypto,
+  X509Certificate,
+} from 'node:crypto'
 import { isIP } from 'node:net'
 import * as x509 from '@peculiar/x509'
 
@@ -12,12 +20,24 @@ const DAY_MS = 86_400_000
 const CA_DAYS = 3650
 /** Below the 825 days that Apple's TLS accepts from private CAs. */
 const LEAF_DAYS = 365
-/** Renewed when less than this is left. */
+/** Renewed when less than this is left, where its authority lasts longer. */
 const RENEW_DAYS = 120
 /** Clocks differ. */
 const BACKDATE_MS = 3_600_000
 
-const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
+/** What WebCrypto signs with, by OpenSSL's names: ours is the first, a CA of somebody else may have any of them. */
+const SIGNING: Record<string, { name: string; namedCurve?: string; hash?: string }> = {
+  'ec prime256v1': { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' },
+  'ec secp384r1': { name: 'ECDSA', namedCurve: 'P-384', hash: 'SHA-384' },
+  'ec secp521r1': { name: 'ECDSA', namedCurve: 'P-521', hash: 'SHA-512' },
+  rsa: { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' },
+  ed25519: { name: 'Ed25519' },
+}
+
+/** A private key of a kind that nothing can be signed with here; `message` is the kind, "ec secp256k1". */
+export class UnknownKeyKind extends Error {
+  override name = 'UnknownKeyKind'
+}
 
 /** PEM. */
 export interface CertificatePair {
@@ -28,17 +48,18 @@ export interface CertificatePair {
 /** Makes a CA for one server. */
 export async function makeAuthority(commonName: string, now: Date): Promise<CertificatePair> {
   const keys = newKeys()
+  const own = await imported(keys.pem)
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     serialNumber: serial(),
-    name: [{ CN: [commonName.slice(0, 64)] }],
+    name: [{ CN: [commonNameOf(commonName)] }],
     notBefore: new Date(+now - BACKDATE_MS),
     notAfter: new Date(+now + CA_DAYS * DAY_MS),
-    signingAlgorithm: ALGORITHM,
-    keys: await imported(keys.pem),
+    signingAlgorithm: own.algorithm,
+    keys: own,
     extensions: [
       new x509.BasicConstraintsExtension(true, 0, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create((await imported(keys.pem)).publicKey),
+      await x509.SubjectKeyIdentifierExtension.create(own.publicKey),
     ],
   })
   return { certificate: certificate.toString('pem'), privateKey: keys.pem }
@@ -46,14 +67,16 @@ export async function makeAuthority(commonName: string, now: Date): Promise<Cert
 
 /**
  * A server certificate for all `names` (DNS names and IP addresses).
- * @throws Error when the authority's PEM is broken
+ * @param privateKey PEM of the key to stay with, where it is one of ours; default: a new one
+ * @throws UnknownKeyKind when nothing can be signed with the authority's key; Error when its PEM is broken
  */
 export async function issueCertificate(
   authority: CertificatePair,
   names: readonly string[],
   now: Date,
+  privateKey?: string,
 ): Promise<CertificatePair> {
-  const keys = newKeys()
+  const keys = privateKey !== undefined && isOurKind(privateKey) ? { pem: privateKey } : newKeys()
   const issuer = new x509.X509Certificate(authority.certificate)
   const issuerKeys = await imported(authority.privateKey)
   const certificate = await x509.X509CertificateGenerator.create({
@@ -62,7 +85,7 @@ export async function issueCertificate(
     issuer: issuer.subjectName.toJSON(),
     notBefore: new Date(+now - BACKDATE_MS),
     notAfter: new Date(Math.min(+now + LEAF_DAYS * DAY_MS, +issuer.notAfter)),
-    signingAlgorithm: ALGORITHM,
+    signingAlgorithm: issuerKeys.algorithm,
     publicKey: (await imported(keys.pem)).publicKey,
     signingKey: issuerKeys.privateKey,
     extensions: [
@@ -70,7 +93,7 @@ export async function issueCertificate(
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
       new x509.SubjectAlternativeNameExtension(names.map((name) => ({ type: isIP(name) ? 'ip' : 'dns', value: name }))),
-      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+      await authorityKeyIdentifier(issuer),
       await x509.SubjectKeyIdentifierExtension.create((await imported(keys.pem)).publicKey),
     ],
   })
@@ -78,12 +101,20 @@ export async function issueCertificate(
 }
 
 /** What a certificate in a Secret says; undefined when it cannot be read. */
-export function readCertificate(pem: string | undefined): { notAfter: Date; names: Set<string> } | undefined {
+export function readCertificate(
+  pem: string | undefined,
+): { notBefore: Date; notAfter: Date; names: Set<string>; publicKey: KeyObject } | undefined {
   if (!pem) return undefined
   try {
     const certificate = new X509Certificate(pem)
+    const { publicKey } = certificate
     const names = (certificate.subjectAltName ?? '').split(', ').map((name) => name.replace(/^(DNS|IP Address):/, ''))
-    return { notAfter: new Date(certificate.validTo), names: new Set(names.map(canonicalName)) }
+    return {
+      notBefore: new Date(certificate.validFrom),
+      notAfter: new Date(certificate.validTo),
+      names: new Set(names.map(canonicalName)),
+      publicKey,
+    }
   } catch {
     return undefined
   }
@@ -97,28 +128,67 @@ export function needsRenewal(
   now: Date,
 ): boolean {
   const read = readCertificate(pair.certificate)
-  if (!read || +read.notAfter - +now < RENEW_DAYS * DAY_MS) return true
-  if (names.some((name) => !read.names.has(canonicalName(name)))) return true
+  if (!read || names.some((name) => !read.names.has(canonicalName(name)))) return true
   try {
     const certificate = new X509Certificate(pair.certificate)
     const issuer = new X509Certificate(authority.certificate)
+    const endsSoon = +read.notAfter - +now < RENEW_DAYS * DAY_MS
+    if (endsSoon && +read.notAfter < +new Date(issuer.validTo)) return true
     return !certificate.checkPrivateKey(createPrivateKey(pair.privateKey)) || !certificate.verify(issuer.publicKey)
   } catch {
     return true
   }
 }
 
-/** True when an authority can still issue: readable, its key fits, over a year left. */
-export function isUsableAuthority(authority: CertificatePair, now: Date): boolean {
+/** Why an authority cannot issue, "has a tls.key that cannot be read"; undefined when it can. */
+export function authorityTrouble({ certificate, privateKey }: CertificatePair, now: Date): string | undefined {
+  const read = attempt(() => new X509Certificate(certificate))
+  if (!read) return 'has a tls.crt that cannot be read'
+  const key = attempt(() => createPrivateKey(privateKey))
+  if (!key) return 'has a tls.key that cannot be read'
+  if (!read.ca) return 'has a tls.crt that is not the certificate of a CA'
+  if (!read.checkPrivateKey(key)) return 'has a tls.key that is not the key of its tls.crt'
+  const [begins, ends] = [new Date(read.validFrom), new Date(read.validTo)]
+  if (begins > now) return `is not valid before ${begins.toISOString()}`
+  if (ends <= now) return `ended ${ends.toISOString()}`
+  const kind = kindOf(key)
+  if (SIGNING[kind]) return undefined
+  return `has a key (${kind}) that nothing can be signed with: use RSA, P-256, P-384, P-521 or Ed25519`
+}
+
+/** True for the whole of what `makeAuthority` made under that name: a part of it beside a part of another is nobody's. */
+export function isMadeAuthority({ certificate, privateKey }: CertificatePair, commonName: string): boolean {
+  const read = attempt(() => new X509Certificate(certificate))
+  const key = attempt(() => createPrivateKey(privateKey))
+  return (
+    read !== undefined &&
+    key !== undefined &&
+    read.subject === `CN=${commonNameOf(commonName)}` &&
+    read.issuer === read.subject &&
+    read.checkPrivateKey(key)
+  )
+}
+
+/** True while certificates from it have their full life. */
+export function lastsLongEnough({ certificate }: CertificatePair, now: Date): boolean {
+  const { notAfter } = readCertificate(certificate) ?? {}
+  return notAfter !== undefined && +notAfter - +now > LEAF_DAYS * DAY_MS
+}
+
+/** RFC 5280, appendix A.1: ub-common-name. */
+const commonNameOf = (text: string) => text.slice(0, 64)
+
+function attempt<T>(read: () => T): T | undefined {
   try {
-    const certificate = new X509Certificate(authority.certificate)
-    const left = +new Date(certificate.validTo) - +now
-    return (
-      certificate.ca && left > LEAF_DAYS * DAY_MS && certificate.checkPrivateKey(createPrivateKey(authority.privateKey))
-    )
+    return read()
   } catch {
-    return false
+    return undefined
   }
+}
+
+/** As OpenSSL names it: "ec prime256v1", "rsa". */
+function kindOf({ asymmetricKeyType, asymmetricKeyDetails: details }: KeyObject): string {
+  return details?.namedCurve ? `${asymmetricKeyType} ${details.namedCurve}` : `${asymmetricKeyType}`
 }
 
 /** IPv6 addresses come back expanded and in upper case from X509Certificate. */
@@ -126,21 +196,43 @@ function canonicalName(name: string): string {
   return isIP(name) === 6 ? new URL(`http://[${name}]`).hostname : name.toLowerCase()
 }
 
+function isOurKind(privateKey: string): boolean {
+  try {
+    return createPrivateKey(privateKey).asymmetricKeyDetails?.namedCurve === 'prime256v1'
+  } catch {
+    return false
+  }
+}
+
 function newKeys(): { pem: string } {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   return { pem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }
 }
 
-/** The WebCrypto form that x509 works with. */
-async function imported(pem: string): Promise<webcrypto.CryptoKeyPair> {
+/** As the issuer calls its key; clients compare the two (RFC 5280 §4.2.1.1). */
+async function authorityKeyIdentifier(issuer: x509.X509Certificate): Promise<x509.AuthorityKeyIdentifierExtension> {
+  const named = issuer.getExtension(x509.SubjectKeyIdentifierExtension)
+  return named
+    ? new x509.AuthorityKeyIdentifierExtension(named.keyId)
+    : x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey)
+}
+
+/**
+ * The WebCrypto form that x509 works with.
+ * @throws UnknownKeyKind
+ */
+async function imported(pem: string): Promise<webcrypto.CryptoKeyPair & { algorithm: { name: string } }> {
   const key = createPrivateKey(pem)
-  const usable = { name: 'ECDSA', namedCurve: 'P-256' }
-  const jwk = key.export({ format: 'jwk' })
-  const { d: _, ...publicJwk } = jwk
+  const kind = kindOf(key)
+  const algorithm = SIGNING[kind]
+  if (!algorithm) throw new UnknownKeyKind(kind)
   const { subtle } = webcrypto
+  const pkcs8 = key.export({ type: 'pkcs8', format: 'der' })
+  const spki = createPublicKey(key).export({ type: 'spki', format: 'der' })
   return {
-    privateKey: await subtle.importKey('jwk', jwk, usable, true, ['sign']),
-    publicKey: await subtle.importKey('jwk', publicJwk, usable, true, ['verify']),
+    algorithm,
+    privateKey: await subtle.importKey('pkcs8', pkcs8, algorithm, true, ['sign']),
+    publicKey: await subtle.importKey('spki', spki, algorithm, true, ['verify']),
   }
 }
 

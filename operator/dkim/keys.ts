@@ -44,16 +44,17 @@ export function dkimKeyOf(privatePem: string): DkimKeyPair {
     throw new UnusableKey('the private key cannot be read', { cause: error })
   }
   const publicKey = createPublicKey(key)
+  const pkcs8 = key.export({ type: 'pkcs8', format: 'pem' }).toString()
   if (key.asymmetricKeyType === 'rsa') {
     if ((key.asymmetricKeyDetails?.modulusLength ?? 0) < 1024)
       throw new UnusableKey('RSA keys below 1024 bits are refused')
     const p = publicKey.export({ type: 'spki', format: 'der' }).toString('base64')
-    return { algorithm: 'rsa2048', privatePem, txt: `v=DKIM1; k=rsa; p=${p}` }
+    return { algorithm: 'rsa2048', privatePem: pkcs8, txt: `v=DKIM1; k=rsa; p=${p}` }
   }
   if (key.asymmetricKeyType === 'ed25519') {
     // RFC 8463 §4: the bare 32 bytes, which end the SubjectPublicKeyInfo (RFC 8410 §4).
     const p = publicKey.export({ type: 'spki', format: 'der' }).subarray(-32).toString('base64')
-    return { algorithm: 'ed25519', privatePem, txt: `v=DKIM1; k=ed25519; p=${p}` }
+    return { algorithm: 'ed25519', privatePem: pkcs8, txt: `v=DKIM1; k=ed25519; p=${p}` }
   }
   throw new UnusableKey(`DKIM knows RSA and Ed25519 keys, not ${key.asymmetricKeyType}`)
 }

@@ -51,6 +51,11 @@ test('once published the new key signs and the old one retires', () => {
   ])
 })
 
+test('of two keys that sign after a switch that was broken off, the older one retires', () => {
+  const { keys, start } = step([key('default', 'Active', 100), key('new', 'Active', 0)])
+  assert.deepEqual([keys, start], [['default Retiring', 'new Active'], false])
+})
+
 test('a retired key is withdrawn after the grace period', () => {
   const keys = [key('default', 'Retiring', 6), key('new', 'Active', 6)]
   assert.deepEqual(step(keys).retired, [])

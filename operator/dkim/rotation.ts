@@ -57,8 +57,13 @@ export function rotate<K extends RotatingKey>(
     })
     return { keys: switched, start: false, retired }
   }
-  const old = of('Active').some((key) => intervalMs !== undefined && age(key) >= intervalMs)
-  return { keys: left, start: requested || old, retired }
+  // An operator that ended in the middle of a switch leaves two that sign: the new one has signed the shortest.
+  const newest = of('Active').reduce<K | undefined>((a, b) => (a && +a.since > +b.since ? a : b), undefined)
+  const signing = left.map(
+    (key): K => (key.state === 'Active' && key !== newest ? { ...key, state: 'Retiring', since: now } : key),
+  )
+  const old = newest !== undefined && intervalMs !== undefined && age(newest) >= intervalMs
+  return { keys: signing, start: requested || old, retired }
 }
 
 /** "20261123", "20261123-ed25519": a DNS label that tells when the key was made, unlike every one in `taken`. */

@@ -46,6 +46,20 @@ test('servers that cannot be asked do not count, nor a zone without any', async 
   assert.deepEqual(await states({}), [['Published', undefined]])
 })
 
+test('a server that does not answer is not waited for with each of many keys', async () => {
+  let asked = 0
+  const silent = async () => {
+    asked += 1
+    return fail('ETIMEOUT')()
+  }
+  const keys = Array.from({ length: 100 }, (_, index) => ({ ...record, name: `k${index}._domainkey.mail.example.org` }))
+  const servers = { '192.0.2.1': silent, '192.0.2.2': async () => [['v=DKIM1; p=OLD']] }
+  const confirmed = await confirmAuthoritative(keys, deps(servers))
+  assert.ok(confirmed.every(({ state }) => state === 'Mismatch'))
+  // Two silences, and those that were on their way at the same time.
+  assert.ok(asked <= 2 + 8, `${asked} times`)
+})
+
 test('what is not even published is not asked about', async () => {
   const missing: VerifiedRecord = { ...record, state: 'Missing' }
   assert.deepEqual(await states({ '192.0.2.1': async () => assert.fail('asked') }, missing), [['Missing', undefined]])

@@ -14,6 +14,8 @@ export interface AuthoritativeDeps {
 
 const MAX_SERVERS = 6
 const AT_ONCE = 8
+/** A server that has not answered so often in a row is not asked again in this round: each wait is two seconds. */
+const SILENT_AFTER = 2
 
 /**
  * Looks the published ones among `records` up at every name server of their zones.
@@ -25,6 +27,8 @@ export async function confirmAuthoritative(
   signal?: AbortSignal,
 ): Promise<VerifiedRecord[]> {
   const zones = new Map<string, Promise<string[]>>()
+  /** By address, how often in a row it has not answered. */
+  const silences = new Map<string, number>()
   const confirmed: VerifiedRecord[] = []
   const queue = records.entries()
   const worker = async () => {
@@ -37,7 +41,7 @@ export async function confirmAuthoritative(
       zones.set(record.domain, servers)
       confirmed[index] = signal?.aborted
         ? { ...record, state: 'Unknown', found: 'not looked up in time' }
-        : await leastOf(record, await servers, at)
+        : await leastOf(record, await servers, at, silences)
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, worker))
@@ -48,9 +52,12 @@ async function leastOf(
   record: VerifiedRecord,
   servers: readonly string[],
   at: AuthoritativeDeps['at'],
+  silences: Map<string, number>,
 ): Promise<VerifiedRecord> {
   for (const address of servers) {
+    if ((silences.get(address) ?? 0) >= SILENT_AFTER) continue
     const [seen] = await verifyRecords([record], at(address))
+    silences.set(address, seen?.state === 'Unknown' ? (silences.get(address) ?? 0) + 1 : 0)
     if (seen && LACKING.includes(seen.state)) {
       return { ...record, state: seen.state, found: `name server ${address}: ${seen.found ?? 'no such record'}` }
     }

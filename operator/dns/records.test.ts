@@ -47,8 +47,36 @@ test('a relay and further mechanisms are in SPF', () => {
   assert.ok(lines(more).includes('example.org TXT v=spf1 mx a:smtp.relay.example include:spf.example.net -all'))
 })
 
+test('a mail domain is no alias: its own addresses follow the load balancer’s name (RFC 1034 §3.6.2)', () => {
+  const more = { hostname: 'example.org', addresses: ['lb.cloud.example'] }
+  const found = lines(more)
+  assert.deepEqual(
+    found.filter((line) => /^example\.org (ALIAS|CNAME|MX|A)/.test(line)),
+    ['example.org ALIAS lb.cloud.example.', 'example.org MX 10 example.org.'],
+  )
+  const domains = ['example.org', 'autoconfig.example.org'].map((name) => ({ name, dmarc: { policy: 'none' } }))
+  assert.ok(lines({ domains }).includes('autoconfig.example.org ALIAS mail.example.org.'))
+})
+
+test('a name has addresses or one alias, never both', () => {
+  const of = (addresses: string[]) => lines({ addresses }).filter((line) => / (A|AAAA|CNAME) /.test(line))
+  const host = (addresses: string[]) => of(addresses).filter((line) => line.startsWith('mail.example.org'))
+  assert.deepEqual(host(['203.0.113.7', 'lb.cloud.example']), ['mail.example.org A 203.0.113.7'])
+  assert.deepEqual(host(['lb1.cloud.example', 'lb2.cloud.example']), ['mail.example.org CNAME lb1.cloud.example.'])
+})
+
 test('a load balancer with a name is an alias', () => {
   assert.ok(lines({ addresses: ['lb.cloud.example'] }).includes('mail.example.org CNAME lb.cloud.example.'))
+})
+
+test('an alias stands alone: addresses come before it, and of several one is taken', () => {
+  const of = (...addresses: string[]) => lines({ addresses, webAddresses: addresses, domains: wishes.domains })
+  const at = (name: string, found: string[]) =>
+    found.filter((line) => /^\S+ (A|AAAA|CNAME) /.test(line) && line.startsWith(name))
+  for (const name of ['mail.example.org', 'mta-sts.example.org']) {
+    assert.deepEqual(at(name, of('203.0.113.7', 'lb.cloud.example')), [`${name} A 203.0.113.7`])
+    assert.deepEqual(at(name, of('a.cloud.example', 'b.cloud.example')), [`${name} CNAME a.cloud.example.`])
+  }
 })
 
 test('names that are asked by HTTP lead to the Ingress, where there is one', () => {
@@ -59,6 +87,27 @@ test('names that are asked by HTTP lead to the Ingress, where there is one', () 
     names.flatMap((name) => [`${name} A 198.51.100.4`, `${name} AAAA 2001:db8::4`]),
   )
   assert.ok(lines({ webAddresses: ['lb.cloud.example'] }).includes('mta-sts.example.org CNAME lb.cloud.example.'))
+})
+
+test('CAA stands at the names of the certificate that are no aliases, never at the domain itself', () => {
+  const caa = { issuers: ['letsencrypt.org', 'ca.example'], iodef: 'mailto:caa@example.org' }
+  const of = (more: Partial<DnsWishes>) => lines({ caa, ...more }).filter((line) => line.includes(' CAA '))
+  const at = (name: string) =>
+    ['issue "letsencrypt.org"', 'issue "ca.example"', 'iodef "mailto:caa@example.org"'].map((p) => `${name} CAA 0 ${p}`)
+  assert.deepEqual(of({}), at('mail.example.org'))
+  assert.deepEqual(
+    of({ webAddresses: ['198.51.100.4'] }),
+    ['mail.example.org', 'autoconfig.example.org', 'autodiscover.example.org', 'mta-sts.example.org'].flatMap(at),
+  )
+  assert.deepEqual(of({ addresses: ['lb.cloud.example'] }), [])
+  assert.deepEqual(
+    lines().filter((line) => line.includes(' CAA ')),
+    [],
+  )
+})
+
+test('TLSA stands at port 25 of the host (RFC 7672 §2.2.3)', () => {
+  assert.ok(lines({ tlsa: ['3 1 1 abcd'] }).includes('_25._tcp.mail.example.org TLSA 3 1 1 abcd'))
 })
 
 test('without MTA-STS nothing announces it', () => {

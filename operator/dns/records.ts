@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
 
-export type RecordType = 'A' | 'AAAA' | 'CNAME' | 'MX' | 'TXT' | 'SRV' | 'PTR'
+/** ALIAS is of no RFC: the address records of a name that follow those of another, as DNS services offer them. */
+export type RecordType = 'A' | 'AAAA' | 'ALIAS' | 'CNAME' | 'MX' | 'TXT' | 'SRV' | 'PTR' | 'CAA' | 'TLSA'
 
 export interface DnsRecord {
   type: RecordType
@@ -29,15 +30,19 @@ export interface DnsWishes {
       aspf?: string | undefined
     }
   }[]
-  /** IP addresses or host names of the load balancer. */
+  /** Where mail is answered: IP addresses or host names of a load balancer or Gateway. */
   addresses: readonly string[]
-  /** Where HTTP for the domains' names is answered: an Ingress's addresses or host names. Default: at the host name. */
+  /** Where HTTP for the domains' names is answered: addresses or host names of an Ingress or Gateway. Default: at the host name. */
   webAddresses?: readonly string[] | undefined
   dkim: readonly { domain: string; selector: string; txt: string }[]
   spfMechanisms: readonly string[]
   /** Host that foreign mail is sent through, when it is a name or address of its own. */
   relayHost?: string | undefined
   mtaSts: 'none' | 'testing' | 'enforce'
+  /** Who may issue certificates for the server's names. Default: whoever the parent domain lets. */
+  caa?: { issuers: readonly string[]; iodef?: string | undefined } | undefined
+  /** TLSA data of the keys that port 25 may show: "3 1 1 …". */
+  tlsa?: readonly string[] | undefined
 }
 
 /** Every record, by domain, in the order a person would read them. */
@@ -45,19 +50,47 @@ export function dnsRecords(wishes: DnsWishes): DnsRecord[] {
   return [...hostRecords(wishes), ...wishes.domains.flatMap((domain) => domainRecords(wishes, domain))]
 }
 
-function hostRecords({ hostname, addresses }: DnsWishes): DnsRecord[] {
+function hostRecords(wishes: DnsWishes): DnsRecord[] {
+  const { hostname, addresses, tlsa = [] } = wishes
   const record = (type: RecordType, value: string, name: string): DnsRecord => ({ type, name, value, domain: hostname })
-  const forward = addresses.map((address) => record(...addressRecord(address), hostname))
+  const forward = forwardTo(addresses, hostname, wishes).map((found) => record(...found, hostname))
   // Many receivers refuse mail from an address whose name does not lead back to it (RFC 5321 §4.1.4, M3AAWG).
   const reverse = addresses
     .filter((address) => isIP(address) !== 0)
     .map((address) => record('PTR', `${hostname}.`, reverseName(address)))
-  return [...forward, ...reverse]
+  return [
+    ...forward,
+    ...reverse,
+    ...(forward.some(isAlias) ? [] : caa(wishes).map((value) => record('CAA', value, hostname))),
+    ...tlsa.map((value) => record('TLSA', value, `_25._tcp.${hostname}`)), // RFC 7672 §2.2.3
+  ]
 }
 
-function addressRecord(address: string): [type: RecordType, value: string] {
-  if (isIP(address) === 4) return ['A', address]
-  return isIP(address) === 6 ? ['AAAA', address] : ['CNAME', `${address}.`]
+/**
+ * RFC 8659 §4. It stands at the very names of the certificate and never at a domain itself, where it would bind all
+ * that the domain has elsewhere. At an alias nothing else may stand (RFC 1034 §3.6.2): issuers follow it to its target.
+ */
+function caa({ caa: wish }: DnsWishes): string[] {
+  if (!wish) return []
+  const iodef = wish.iodef === undefined ? [] : [`0 iodef "${wish.iodef}"`]
+  return [...wish.issuers.map((issuer) => `0 issue "${issuer}"`), ...iodef]
+}
+
+const isAlias = ({ type }: DnsRecord) => type === 'CNAME'
+
+/**
+ * What leads from a name to where it is answered: addresses, or else one alias, because beside an alias nothing may stand
+ * (RFC 1034 §3.6.2). A mail domain has MX and SPF, so that there only its address records can follow another name.
+ */
+function forwardTo(
+  targets: readonly string[],
+  name: string,
+  { domains }: Pick<DnsWishes, 'domains'>,
+): [type: RecordType, value: string][] {
+  const addresses = targets.filter((target) => isIP(target) !== 0)
+  if (addresses.length > 0) return addresses.map((address) => [isIP(address) === 4 ? 'A' : 'AAAA', address])
+  const alias = domains.some((domain) => domain.name === name) ? 'ALIAS' : 'CNAME'
+  return targets.slice(0, 1).map((target) => [alias, `${target}.`])
 }
 
 function domainRecords(wishes: DnsWishes, domain: DnsWishes['domains'][number]): DnsRecord[] {
@@ -83,8 +116,13 @@ function domainRecords(wishes: DnsWishes, domain: DnsWishes['domains'][number]):
   ]
   // A name that is the server's own already has its records; a CNAME may not stand beside them (RFC 1034 §3.6.2).
   const targets = wishes.webAddresses?.length ? wishes.webAddresses : [hostname]
-  const web = (name: string) =>
-    name === hostname ? [] : targets.map(addressRecord).map(([type, value]) => record(type, name, value))
+  const web = (name: string): DnsRecord[] => {
+    if (name === hostname) return []
+    const addresses = forwardTo(targets, name, wishes).map(([type, value]) => record(type, name, value))
+    return addresses.some(isAlias)
+      ? addresses
+      : [...addresses, ...caa(wishes).map((value) => record('CAA', name, value))]
+  }
   records.push(...web(at('autoconfig')), ...web(at('autodiscover')))
   if (wishes.mtaSts !== 'none') {
     records.push(record('TXT', at('_mta-sts'), `v=STSv1; id=${mtaStsId(wishes)}`), ...web(at('mta-sts')))

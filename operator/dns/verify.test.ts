@@ -14,6 +14,8 @@ const lookups = (answers: Partial<Lookups>): Lookups =>
     resolveTxt: nothing,
     resolveSrv: nothing,
     resolvePtr: nothing,
+    resolveCaa: nothing,
+    resolveTlsa: nothing,
     ...answers,
   }) as Lookups
 const record = (type: DnsRecord['type'], value: string, name = 'example.org'): DnsRecord => ({
@@ -46,6 +48,81 @@ for (const [what, one, answers, want] of [
     record('MX', '10 mail.example.org.'),
     { resolveMx: async () => [{ priority: 5, exchange: 'old.example.org' }] },
     ['Mismatch', '5 old.example.org.'],
+  ],
+  [
+    'an MX with a backup behind it',
+    record('MX', '10 mail.example.org.'),
+    {
+      resolveMx: async () => [
+        { priority: 20, exchange: 'mail.example.org' },
+        { priority: 30, exchange: 'backup.example.net' },
+      ],
+    },
+    ['Published', undefined],
+  ],
+  [
+    'an MX beside one that is asked as often',
+    record('MX', '10 mail.example.org.'),
+    {
+      resolveMx: async () => [
+        { priority: 10, exchange: 'mail.example.org' },
+        { priority: 10, exchange: 'old.example.org' },
+      ],
+    },
+    ['Mismatch', '10 mail.example.org. | 10 old.example.org.'],
+  ],
+  [
+    'an MX behind another',
+    record('MX', '10 mail.example.org.'),
+    {
+      resolveMx: async () => [
+        { priority: 10, exchange: 'mail.example.org' },
+        { priority: 5, exchange: 'old.example.org' },
+      ],
+    },
+    ['Mismatch', '10 mail.example.org. | 5 old.example.org.'],
+  ],
+  [
+    'a CAA',
+    record('CAA', '0 issue "letsencrypt.org"'),
+    {
+      resolveCaa: async () => [
+        { critical: 128, issue: 'letsencrypt.org' },
+        { critical: 0, iodef: 'mailto:a@b' },
+      ],
+    },
+    ['Published', undefined],
+  ],
+  [
+    'a CAA beside an issuer that was not asked for',
+    record('CAA', '0 issue "letsencrypt.org"'),
+    {
+      resolveCaa: async () => [
+        { critical: 0, issue: 'letsencrypt.org' },
+        { critical: 0, issue: 'other.example' },
+      ],
+    },
+    ['Mismatch', '0 issue "letsencrypt.org" | 0 issue "other.example"'],
+  ],
+  [
+    'a TLSA beside that of a key to come',
+    record('TLSA', '3 1 1 abcd', '_25._tcp.mail.example.org'),
+    {
+      resolveTlsa: async () =>
+        ['ffff', 'abcd'].map((hex) => ({
+          certUsage: 3,
+          selector: 1,
+          match: 1,
+          data: new Uint8Array(Buffer.from(hex, 'hex')).buffer,
+        })),
+    },
+    ['Published', undefined],
+  ],
+  [
+    'a DMARC record in quotes of its own, as a provider that reads none publishes them',
+    record('TXT', 'v=DMARC1; p=reject', '_dmarc.example.org'),
+    { resolveTxt: async () => [['"v=DMARC1; p=reject"'], ['v=other']] },
+    ['Mismatch', '"v=DMARC1; p=reject"'],
   ],
   ['no MX', record('MX', '10 mail.example.org.'), {}, ['Missing', undefined]],
   [
@@ -96,6 +173,19 @@ for (const [what, one, answers, want] of [
     { resolveCname: fail('ENODATA'), resolve4: async () => ['203.0.113.7'] },
     ['Published', undefined],
   ],
+  [
+    'a mail domain with the addresses of the load balancer’s name',
+    record('ALIAS', 'lb.cloud.example.'),
+    { resolve4: async (name: string) => (name === 'example.org' ? ['203.0.113.7'] : ['203.0.113.7', '203.0.113.8']) },
+    ['Published', undefined],
+  ],
+  [
+    'a mail domain with other addresses',
+    record('ALIAS', 'lb.cloud.example.'),
+    { resolve4: async (name: string) => (name === 'example.org' ? ['192.0.2.1'] : ['203.0.113.7']) },
+    ['Mismatch', '192.0.2.1'],
+  ],
+  ['a mail domain without addresses', record('ALIAS', 'lb.cloud.example.'), {}, ['Missing', undefined]],
 ] as [string, DnsRecord, Partial<Lookups>, [string, string | undefined]][]) {
   test(`${what} is ${want[0]}`, async () => assert.deepEqual(await stateOf(one, answers), want))
 }

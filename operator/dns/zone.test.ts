@@ -10,11 +10,12 @@ const record = (type: DnsRecord['type'], name: string, value: string, domain = '
   domain,
 })
 
-test('records stand by domain, absolute, reverse DNS as a comment', () => {
+test('records stand by domain, absolute, reverse DNS and what is of no RFC as comments', () => {
   const records = [
     record('A', 'mail.example.org', '203.0.113.7', 'mail.example.org'),
     record('PTR', '7.113.0.203.in-addr.arpa', 'mail.example.org.', 'mail.example.org'),
     record('MX', 'example.org', '10 mail.example.org.'),
+    record('ALIAS', 'example.org', 'lb.cloud.example.'),
     record('TXT', 'example.org', 'v=spf1 mx -all'),
   ]
   assert.equal(
@@ -27,6 +28,7 @@ mail.example.org. IN A 203.0.113.7
 
 ; example.org
 example.org. IN MX 10 mail.example.org.
+; example.org. IN ALIAS lb.cloud.example.
 example.org. IN TXT "v=spf1 mx -all"
 `,
   )

@@ -186,6 +186,24 @@ test('a settled object needs no apply; drift, a dropped field and absence do', (
   assert.equal(needsApply(desired, { ...live, metadata: { ...live.metadata, annotations: {} } }, annotation), true)
 })
 
+test('the hash on a Secret says nothing about its values, and a change of them is applied all the same', () => {
+  const hashOf = (given: KubeObject) => withHash(given, annotation).metadata.annotations?.[annotation]
+  const secret = (data: Record<string, string>) => object('Secret', { data })
+  assert.equal(hashOf(secret({ url: 'Z3Vlc3M=' })), hashOf(secret({ url: 'c2VjcmV0' })))
+  assert.equal(
+    hashOf(object('Secret', { stringData: { a: '1' } })),
+    hashOf(object('Secret', { stringData: { a: '2' } })),
+  )
+  assert.notEqual(hashOf(secret({ url: 'eA==' })), hashOf(secret({ url: 'eA==', more: 'eA==' })))
+  assert.notEqual(hashOf(object('ConfigMap', { data: { a: '1' } })), hashOf(object('ConfigMap', { data: { a: '2' } })))
+  const live = withHash(secret({ url: 'eA==', old: 'eA==' }), annotation)
+  assert.equal(needsApply(secret({ url: 'eA==', old: 'eA==' }), live, annotation), false)
+  assert.equal(needsApply(secret({ url: 'eQ==', old: 'eA==' }), live, annotation), true)
+  assert.equal(needsApply(secret({ url: 'eA==' }), live, annotation), true, 'a key that is not wanted any more')
+  const without = object('Secret', { type: 'Opaque' })
+  assert.equal(hashOf(without), canonicalHash(without), 'as before: no write when the operator is upgraded')
+})
+
 test('withHash keeps other annotations and does not change its argument', () => {
   const given = { ...desired, metadata: { ...desired.metadata, annotations: { keep: 'me' } } }
   assert.deepEqual(withHash(given, annotation).metadata.annotations, { keep: 'me', [annotation]: canonicalHash(given) })

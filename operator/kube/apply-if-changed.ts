@@ -15,10 +15,26 @@ export function canonicalHash(value: unknown): string {
   return createHash('sha256').update(canonical(value)).digest('hex').slice(0, 24)
 }
 
+/**
+ * Hash of what is applied. Of a Secret only the names of its keys: whoever sees the annotation could try passwords on a
+ * hash of the values, and a value that differs from the live one is noticed without.
+ */
+function appliedHash(desired: KubeObject): string {
+  if (desired.kind !== 'Secret') return canonicalHash(desired)
+  const { data, stringData, ...rest } = desired
+  return canonicalHash({
+    ...rest,
+    data: data && namesOnly(data),
+    stringData: isFields(stringData) ? namesOnly(stringData) : undefined,
+  })
+}
+
+const namesOnly = (data: Fields): Fields => Object.fromEntries(Object.keys(data).map((name) => [name, '']))
+
 /** The desired object with its own hash in an annotation: what is then applied. */
 export function withHash<T extends KubeObject>(desired: T, annotation: string): T {
   const metadata = desired.metadata
-  const annotations = { ...metadata.annotations, [annotation]: canonicalHash(desired) }
+  const annotations = { ...metadata.annotations, [annotation]: appliedHash(desired) }
   return { ...desired, metadata: { ...metadata, annotations } }
 }
 
@@ -29,7 +45,7 @@ export function withHash<T extends KubeObject>(desired: T, annotation: string): 
 export function needsApply(desired: KubeObject, live: KubeObject | undefined, annotation: string): boolean {
   if (!live) return true
   // A field that was dropped from desired shows only here: what is not desired is not compared below.
-  if (live.metadata.annotations?.[annotation] !== canonicalHash(desired)) return true
+  if (live.metadata.annotations?.[annotation] !== appliedHash(desired)) return true
   return differs(desired, live) !== undefined
 }
 

@@ -15,3 +15,11 @@ export function backoffMs(failures: number, limits: BackoffLimits, random: numbe
   const full = Math.min(limits.maxMs, limits.baseMs * 2 ** Math.min(failures - 1, 40))
   return full * (0.5 + random / 2)
 }
+
+/**
+ * The wait until the next look at what nobody tells us about: a sixth of the time that was waited already, within the
+ * limits. Whoever has just begun is served soon, and a thousand who have waited for a day cost next to nothing.
+ */
+export function pollMs(waitedMs: number, { baseMs, maxMs }: BackoffLimits): number {
+  return Math.min(maxMs, Math.max(baseMs, (waitedMs || 0) / 6))
+}

@@ -77,6 +77,42 @@ test('list follows the pages and gives every item its kind', async (t) => {
   assert.equal(api.requests[1]?.query.get('labelSelector'), 'app=x')
 })
 
+test('a list is shrunk page by page', async (t) => {
+  const seen: string[] = []
+  const { client } = await clientOf(t, ({ query }, response) => {
+    seen.push(query.get('continue') ?? 'first')
+    const metadata = query.get('continue') ? { resourceVersion: '7' } : { resourceVersion: '7', continue: 'more' }
+    answer(response, 200, { metadata, items: [{ metadata: { name: 'a', managedFields: [] } }] })
+  })
+  const { items } = await client.list(Secret, {}, ({ metadata: { managedFields: _, ...metadata }, ...object }) => {
+    seen.push('shrunk')
+    return { ...object, metadata }
+  })
+  assert.deepEqual(seen, ['first', 'shrunk', 'more', 'shrunk'])
+  assert.deepEqual(items[1], { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'a' } })
+})
+
+test('list takes fewer objects at once where they are large, and goes on from where it was', async (t) => {
+  const large = Buffer.alloc(65 * 1024 * 1024, ' ')
+  const { api, client } = await clientOf(t, ({ query }, response) => {
+    const from = Number(query.get('continue') ?? 0)
+    const limit = Number(query.get('limit'))
+    // Behind the first 520 all are large.
+    if (from + limit > 520) return void response.writeHead(200, { 'content-type': 'application/json' }).end(large)
+    const metadata = { resourceVersion: '7', ...(from < 500 ? { continue: String(from + limit) } : {}) }
+    answer(response, 200, { metadata, items: [{ metadata: { name: `from-${from}`, namespace: 'mail' } }] })
+  })
+  const { items } = await client.list(ConfigMap, { namespace: 'mail' })
+  assert.deepEqual(
+    items.map(({ metadata }) => metadata.name),
+    ['from-0', 'from-500'],
+  )
+  assert.deepEqual(
+    api.requests.map(({ query }) => `${query.get('continue')} ${query.get('limit')}`),
+    ['null 500', '500 500', '500 63', '500 8'],
+  )
+})
+
 test('list starts over in one piece when its continue token has expired', async (t) => {
   const { client } = await clientOf(t, ({ query }, response) => {
     if (query.get('continue')) return answer(response, 410, statusOf(410, 'Expired', 'too old'))
@@ -216,7 +252,9 @@ test('discover prefers the preferred version, falls back to one that has the kin
     plural: 'tcproutes',
     namespaced: true,
   })
+  const documents = api.requests.length
   assert.equal((await client.discover(group, 'Gateway'))?.version, 'v1')
+  assert.equal(api.requests.length, documents, 'a group is read once for its kinds')
   assert.equal(await client.discover('absent.example', 'Thing'), undefined)
   const asked = api.requests.length
   await client.discover(group, 'TCPRoute')

@@ -7,6 +7,7 @@ import type { KubeConfig } from '@kubernetes/client-node'
 import { openConnection } from './connection.ts'
 import { createDiscovery } from './discovery.ts'
 import { isKubeError } from './errors.ts'
+import type { Fence } from './fence.ts'
 import type { KubeMetrics } from './metrics.ts'
 import { createRateLimit } from './rate-limit.ts'
 import { type ApiRequest, createRequester } from './requester.ts'
@@ -16,7 +17,7 @@ import { openWatch, type Watcher } from './watch.ts'
 
 export { loadKubeConfig } from './connection.ts'
 
-/** Objects per page of a list. */
+/** Objects per page of a list; fewer where they are large. */
 const PAGE = 500
 const DEADLINE_MS = 30_000
 
@@ -29,6 +30,8 @@ export interface KubeClientOptions {
   /** Calls per second in the long run, and at once after a pause. Default 50 and 100. */
   qps?: number
   burst?: number
+  /** Asked before every attempt of a write. Default: everything may be written. */
+  fence?: Fence
   /** For one attempt of one call; watches only until their first byte. Default 30 s. */
   deadlineMs?: number
 }
@@ -49,6 +52,7 @@ export function createKubeClient(options: KubeClientOptions): KubeApi {
     userAgent: options.userAgent,
     deadlineMs: options.deadlineMs ?? DEADLINE_MS,
     metrics: options.metrics,
+    fence: options.fence,
     closed: closing.signal,
   })
   const discover = createDiscovery((path) =>
@@ -90,12 +94,16 @@ export function createKubeClient(options: KubeClientOptions): KubeApi {
       }
     },
 
-    async list<T extends KubeObject>(resource: Resource, listOptions: ListOptions = {}) {
+    async list<T extends KubeObject>(
+      resource: Resource,
+      listOptions: ListOptions = {},
+      transform: (object: T) => T = (object) => object,
+    ) {
       try {
-        return await listPages<T>(resource, listOptions, PAGE)
+        return await listPages<T>(resource, listOptions, transform, PAGE)
       } catch (error) {
         // The snapshot behind the continue token was compacted away: once more, in one piece.
-        if (isKubeError(error, 'Gone')) return await listPages<T>(resource, listOptions, undefined)
+        if (isKubeError(error, 'Gone')) return await listPages<T>(resource, listOptions, transform, undefined)
         throw error
       }
     },
@@ -186,27 +194,33 @@ export function createKubeClient(options: KubeClientOptions): KubeApi {
     },
   }
 
-  async function listPages<T extends KubeObject>(resource: Resource, listOptions: ListOptions, limit?: number) {
+  async function listPages<T extends KubeObject>(
+    resource: Resource,
+    listOptions: ListOptions,
+    transform: (object: T) => T,
+    limit?: number,
+  ) {
     const items: T[] = []
     let continueToken = ''
+    let pageSize = limit
     for (;;) {
       const query = new URLSearchParams()
-      if (limit) query.set('limit', String(limit))
+      if (pageSize) query.set('limit', String(pageSize))
       if (continueToken) query.set('continue', continueToken)
       if (listOptions.labelSelector) query.set('labelSelector', listOptions.labelSelector)
       if (listOptions.fieldSelector) query.set('fieldSelector', listOptions.fieldSelector)
-      const page = await send<{ items?: T[]; metadata?: { resourceVersion?: string; continue?: string } }>(
-        resource,
-        'list',
-        {
-          method: 'GET',
-          path: `${resourcePath(resource, { namespace: listOptions.namespace })}?${query}`,
-          idempotent: true,
-        },
-      )
+      const path = `${resourcePath(resource, { namespace: listOptions.namespace })}?${query}`
+      let page: { items?: T[]; metadata?: { resourceVersion?: string; continue?: string } }
+      try {
+        page = await send(resource, 'list', { method: 'GET', path, idempotent: true })
+      } catch (error) {
+        if (!pageSize || pageSize === 1 || !isKubeError(error, 'TooLarge')) throw error
+        pageSize = Math.ceil(pageSize / 8) // large objects, so fewer at once
+        continue
+      }
       // Items of a list come without apiVersion and kind; everywhere else objects carry them.
       const typed = { apiVersion: apiVersionOf(resource), kind: resource.kind }
-      for (const item of page.items ?? []) items.push({ ...typed, ...item })
+      for (const item of page.items ?? []) items.push(transform({ ...typed, ...item }))
       continueToken = page.metadata?.continue ?? ''
       if (!continueToken) return { items, resourceVersion: page.metadata?.resourceVersion ?? '' }
     }

@@ -43,6 +43,6 @@ export function isCondition(
 }
 
 /** metav1.Time: seconds only. */
-function rfc3339(date: Date): string {
+export function rfc3339(date: Date): string {
   return date.toISOString().replace(/\.\d{3}Z$/, 'Z')
 }

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
-  type Change,
   createController,
   itself,
   moreThanStatus,
   ownersOf,
+  ownPriority,
   runControllers,
   sourceOf,
 } from './controller.ts'
-import type { KubeObject, Reflector } from './types.ts'
+import type { Change, KubeObject, Reflector } from './types.ts'
 
 function fakeReflector(): { reflector: Reflector; tell: (change: Change) => void; fill: () => void } {
   const listeners: ((change: Change) => void)[] = []
@@ -19,6 +19,7 @@ function fakeReflector(): { reflector: Reflector; tell: (change: Change) => void
     get: () => undefined,
     list: () => [],
     onChange: (listener) => listeners.push(listener),
+    unreadable: () => undefined,
     sinceLastContactMs: () => 0,
     stop: async () => {},
   }
@@ -60,6 +61,40 @@ test('changes of an object and of what it owns become its key; work begins when 
   await using _ = await running
   await new Promise((resolve) => setImmediate(resolve))
   assert.deepEqual(worked, ['a', 'b'])
+})
+
+test('whoever is changed goes before those that are new, and these before what a new leader finds as it should be', async () => {
+  const servers = fakeReflector()
+  const secrets = fakeReflector()
+  const worked: string[] = []
+  const controller = createController({
+    name: 'test',
+    sources: [
+      sourceOf(servers.reflector, itself, ownPriority),
+      sourceOf(secrets.reflector, ownersOf('example.io', 'Server')),
+    ],
+    reconcile: async (key) => void worked.push(key.name),
+    workers: 1,
+  })
+  const settled = (name: string) => ({ ...object('Server', name), status: { observedGeneration: 1 } })
+  const secretOf = (name: string) => {
+    const owner = { apiVersion: 'example.io/v1', kind: 'Server', name, uid: 'u' }
+    return object('Secret', `of-${name}`, { ownerReferences: [owner] })
+  }
+  servers.tell({ type: 'set', object: settled('found'), isInInitialList: true })
+  secrets.tell({ type: 'set', object: secretOf('found'), isInInitialList: true })
+  servers.tell({ type: 'set', object: settled('changed'), previous: settled('changed') })
+  const again = settled('resync')
+  servers.tell({ type: 'set', object: again, previous: again })
+  servers.tell({ type: 'set', object: object('Server', 'unseen'), isInInitialList: true })
+  servers.tell({ type: 'set', object: object('Server', 'new') })
+  secrets.tell({ type: 'set', object: secretOf('child') })
+  servers.tell({ type: 'deleted', object: settled('deleted') })
+  servers.fill()
+  secrets.fill()
+  await using _ = await runControllers([controller])
+  while (worked.length < 7) await new Promise((resolve) => setImmediate(resolve))
+  assert.deepEqual(worked, ['changed', 'child', 'deleted', 'unseen', 'new', 'found', 'resync'])
 })
 
 const before = object('Server', 'a', { labels: { a: '1' } })

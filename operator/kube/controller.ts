@@ -2,33 +2,31 @@
 
 import type { KubeLogger } from './logger.ts'
 import type { KubeMetrics } from './metrics.ts'
-import type { KubeObject, ObjectKey, Reflector } from './types.ts'
+import type { Priority } from './priority-lanes.ts'
+import type { Change, KubeObject, ObjectKey, Reflector } from './types.ts'
 import { createWorkQueue, type WorkQueue, type WorkQueueOptions } from './work-queue.ts'
-
-/** What a reflector tells. */
-export interface Change<T extends KubeObject = KubeObject> {
-  type: 'set' | 'deleted'
-  object: T
-  previous?: T
-}
 
 /** Where keys come from: changes of a cache, and which objects of ours each concerns. */
 export interface Source {
   /** The cache must be filled before the first reconcile. */
   synced: Promise<void>
-  connect(add: (key: ObjectKey) => void): void
+  connect(add: (key: ObjectKey, priority: Priority) => void): void
 }
 
-/** A source from a reflector; `keysOf` names the objects to look at after a change, none to ignore it. */
+/**
+ * A source from a reflector; `keysOf` names the objects to look at after a change, none to ignore it.
+ * @param priorityOf default: what happens goes first, what was there before can wait
+ */
 export function sourceOf<T extends KubeObject>(
   reflector: Reflector<T>,
   keysOf: (change: Change<T>) => readonly ObjectKey[],
+  priorityOf: (change: Change<T>) => Priority = ({ isInInitialList }) => (isInInitialList ? 'low' : 'high'),
 ): Source {
   return {
     synced: reflector.synced,
     connect(add) {
       reflector.onChange((change) => {
-        for (const key of keysOf(change)) add(key)
+        for (const key of keysOf(change)) add(key, priorityOf(change))
       })
     },
   }
@@ -37,6 +35,16 @@ export function sourceOf<T extends KubeObject>(
 /** The object itself, for the kind a controller reconciles. */
 export function itself(change: Change): ObjectKey[] {
   return [{ namespace: change.object.metadata.namespace ?? '', name: change.object.metadata.name }]
+}
+
+/**
+ * For the kind a controller reconciles, which tells in status.observedGeneration what was seen of it: a thousand that
+ * are new, or that a new leader finds, must not keep anybody waiting who changes one.
+ */
+export function ownPriority({ type, object, previous }: Change): Priority {
+  if (type === 'deleted' || (previous && previous !== object)) return 'high'
+  const { observedGeneration } = (object.status ?? {}) as { observedGeneration?: number }
+  return observedGeneration === object.metadata.generation ? 'low' : 'normal'
 }
 
 /** The owner by ownerReferences, where it is of that kind: for objects a controller made. */
@@ -67,7 +75,7 @@ export interface ControllerOptions {
   name: string
   sources: readonly Source[]
   /** As WorkQueueOptions.handle. */
-  reconcile: (key: ObjectKey, signal: AbortSignal) => Promise<number | undefined>
+  reconcile: WorkQueueOptions<ObjectKey>['handle']
   workers?: number
   deadlineMs?: number
 }
@@ -91,7 +99,7 @@ export function createController(options: ControllerOptions, deps: ControllerDep
   if (options.workers !== undefined) queueOptions.workers = options.workers
   if (options.deadlineMs !== undefined) queueOptions.deadlineMs = options.deadlineMs
   const queue = createWorkQueue(queueOptions)
-  for (const source of options.sources) source.connect((key) => queue.add(key))
+  for (const source of options.sources) source.connect(queue.add)
   return {
     name: options.name,
     queue,

@@ -14,6 +14,8 @@ interface ApiResourceList {
 /** A CRD that was just installed is seen after this long, one that was removed as well. */
 const FOUND_MS = 60_000
 const ABSENT_MS = 10_000
+/** Kinds of one group that are looked up one after the other share its documents. */
+const DOCUMENT_MS = 1_000
 
 export type Discover = (group: string, kind: string) => Promise<Resource | undefined>
 
@@ -27,10 +29,19 @@ export function createDiscovery(
 ): Discover {
   const known = new Map<string, { until: number; answer: Promise<Resource | undefined> }>()
 
+  const documents = new Map<string, { until: number; answer: Promise<unknown> }>()
+  function document(path: string): Promise<unknown> {
+    for (const [other, { until }] of documents) if (now() >= until) documents.delete(other)
+    const answer = documents.get(path)?.answer ?? absentAsUndefined(read(path))
+    documents.set(path, { until: now() + DOCUMENT_MS, answer })
+    answer.catch(() => documents.delete(path))
+    return answer
+  }
+
   async function lookUp(group: string, kind: string): Promise<Resource | undefined> {
     for (const version of await versionsOf(group)) {
       const path = group ? `/apis/${group}/${version}` : `/api/${version}`
-      const list = (await absentAsUndefined(read(path))) as ApiResourceList | undefined
+      const list = (await document(path)) as ApiResourceList | undefined
       const found = list?.resources?.find((entry) => entry.kind === kind && !entry.name.includes('/'))
       if (found) return { group, version, kind, plural: found.name, namespaced: found.namespaced }
     }
@@ -39,7 +50,7 @@ export function createDiscovery(
 
   async function versionsOf(group: string): Promise<string[]> {
     if (!group) return ['v1']
-    const found = (await absentAsUndefined(read(`/apis/${group}`))) as ApiGroup | undefined
+    const found = (await document(`/apis/${group}`)) as ApiGroup | undefined
     const versions = (found?.versions ?? []).map((entry) => entry.version)
     const preferred = found?.preferredVersion?.version
     return preferred ? [preferred, ...versions.filter((version) => version !== preferred)] : versions

@@ -6,7 +6,7 @@
 /**
  * Why a call failed, from Status.reason (k8s.io/apimachinery meta/v1 types.go), else from the HTTP status code.
  * `Timeout`: our deadline, or the server's (504, ServerTimeout). `Transient`: connection errors and other 5xx.
- * `BadRequest`: every other refusal (400, 405, 406, 413, 415): retrying the same call cannot help.
+ * `TooLarge`: the answer is more than we read. `BadRequest`: every other refusal (400, 405, 406, 413, 415): retrying the same call cannot help.
  */
 export type KubeErrorKind =
   | 'NotFound'
@@ -19,6 +19,7 @@ export type KubeErrorKind =
   | 'TooManyRequests'
   | 'Timeout'
   | 'Transient'
+  | 'TooLarge'
   | 'BadRequest'
 
 /** Status.details.causes[]: which field, and why. */
@@ -66,9 +67,19 @@ export class KubeError extends Error {
   }
 }
 
+/** Ends work for good: it is counted and not tried again until something changes. Whoever throws it has told why. */
+export class TerminalError extends Error {
+  override name = 'TerminalError'
+}
+
 /** True when `error` is a KubeError, of that kind if one is given. */
 export function isKubeError(error: unknown, ...kinds: KubeErrorKind[]): error is KubeError {
   return error instanceof KubeError && (kinds.length === 0 || kinds.includes(error.kind))
+}
+
+/** Why a try failed, for a status: what the API said, or that the log has it. */
+export function failureText(error: unknown): string {
+  return isKubeError(error) ? error.message : `The operator could not go on: ${String(error)}; see its log`
 }
 
 const KIND_OF_REASON: Record<string, KubeErrorKind> = {

@@ -54,6 +54,8 @@ export interface LeaderElection {
   stop(): Promise<void>
 }
 
+const RELEASE_TRIES = 3
+
 export function startLeaderElection(options: LeaderElectionOptions): LeaderElection {
   const { client, lease, identity, logger = silentLogger, metrics, random = Math.random } = options
   const leaseDurationMs = options.leaseDurationMs ?? 15_000
@@ -174,7 +176,7 @@ export function startLeaderElection(options: LeaderElectionOptions): LeaderElect
     options.onLost()
   }
 
-  async function release(): Promise<void> {
+  async function release(tries = RELEASE_TRIES): Promise<void> {
     try {
       const found = await client.find<LeaseObject>(Lease, lease)
       if (found?.spec?.holderIdentity !== identity) return
@@ -183,6 +185,8 @@ export function startLeaderElection(options: LeaderElectionOptions): LeaderElect
       await client.replace(Lease, { ...found, spec })
       logger.info({ lease: label.name }, 'leader election: Lease given back')
     } catch (error) {
+      // A renewal that was under way when we were stopped came in between.
+      if (isKubeError(error, 'Conflict') && tries > 1) return release(tries - 1)
       logger.warn({ err: error, lease: label.name }, 'leader election: could not give the Lease back; it will expire')
     }
   }

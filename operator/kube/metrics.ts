@@ -14,6 +14,9 @@ const RECONCILE_BUCKETS = [
 const QUEUE_BUCKETS = [0.001, 0.01, 0.1, 1, 10, 100, 1000]
 const REQUEST_BUCKETS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60]
 
+/** There is a reflector per kind and watched namespace; the latter is empty where all are watched. */
+const REFLECTOR: ('name' | 'namespace')[] = ['name', 'namespace']
+
 export type KubeMetrics = ReturnType<typeof createKubeMetrics>
 
 /** Registers the runtime's metrics. One per registry: prom-client refuses a name twice. */
@@ -56,7 +59,7 @@ export function createKubeMetrics(registry: Registry) {
       'controller',
     ]),
     activeWorkers: gauge('controller_runtime_active_workers', 'Workers that are reconciling', ['controller']),
-    queueDepth: gauge('workqueue_depth', 'Keys waiting in the queue', ['name']),
+    queueDepth: gauge('workqueue_depth', 'Keys waiting in the queue', ['name', 'priority']),
     queueAdds: counter('workqueue_adds_total', 'Keys added to the queue', ['name']),
     queueSeconds: histogram(
       'workqueue_queue_duration_seconds',
@@ -84,14 +87,19 @@ export function createKubeMetrics(registry: Registry) {
       REQUEST_BUCKETS,
     ),
     leader: gauge('leader_election_master_status', '1 while this process holds the Lease', ['name']),
-    reflectorLists: counter('reflector_lists_total', 'Full lists made by a reflector', ['name']),
-    reflectorWatches: counter('reflector_watches_total', 'Watches opened by a reflector', ['name']),
-    reflectorFailures: counter('reflector_failures_total', 'Lists and watches of a reflector that failed', ['name']),
-    reflectorObjects: gauge('reflector_objects', 'Objects in the cache of a reflector', ['name']),
+    reflectorLists: counter('reflector_lists_total', 'Full lists made by a reflector', REFLECTOR),
+    reflectorWatches: counter('reflector_watches_total', 'Watches opened by a reflector', REFLECTOR),
+    reflectorFailures: counter('reflector_failures_total', 'Lists and watches of a reflector that failed', REFLECTOR),
+    reflectorObjects: gauge('reflector_objects', 'Objects in the cache of a reflector', REFLECTOR),
+    reflectorUnreadable: gauge(
+      'reflector_unreadable',
+      '1 while the API refuses a reflector its list: a right is missing, or the kind is not served',
+      REFLECTOR,
+    ),
     reflectorContactSeconds: gauge(
       'reflector_last_contact_seconds',
       'Seconds since the API last sent anything to a reflector',
-      ['name'],
+      REFLECTOR,
     ),
   }
 }

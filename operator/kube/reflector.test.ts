@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { kubeErrorOf } from './errors.ts'
+import { Registry } from 'prom-client'
+import { connectionError, deadlineError, kubeErrorOf } from './errors.ts'
+import { createKubeMetrics } from './metrics.ts'
 import { type ReflectorOptions, startReflector } from './reflector.ts'
 import { ConfigMap } from './resources.ts'
 import type { KubeClient, KubeObject } from './types.ts'
@@ -99,6 +101,24 @@ test('lists, then watches from the list, and tells what changes', async (t) => {
   assert.ok(reflector.sinceLastContactMs() >= 0)
 })
 
+test('what was there before is told as such: the first list, and what a late listener finds', async (t) => {
+  const { reflector, untilCalls } = start(t, {
+    lists: [items('5', object('a', '3')), items('20', object('a', '3'), object('b', '6'), object('c', '15'))],
+    watches: [() => events([event('ADDED', object('b', '6'))], gone)],
+  })
+  const told = (into: string[]) =>
+    reflector.onChange(({ object: { metadata }, isInInitialList }) => {
+      into.push(`${metadata.name}${isInInitialList ? ' was there' : ''}`)
+    })
+  const early: string[] = []
+  told(early)
+  await untilCalls(4)
+  const late: string[] = []
+  told(late)
+  assert.deepEqual(early, ['a was there', 'b', 'c'])
+  assert.deepEqual(late, ['a was there', 'b was there', 'c was there'])
+})
+
 test('a cut watch continues from the last version seen, bookmarks included', async (t) => {
   const { untilCalls } = start(t, {
     lists: [items('5')],
@@ -133,11 +153,105 @@ test('the same name with another uid is told as deleted and set, in a list and i
 
 test('a failing list is tried until it answers', async (t) => {
   const { reflector, calls } = start(t, {
-    lists: [failing(500), failing(404), failing(403), items('5', object('a', '1'))],
+    lists: [failing(500), failing(429), failing(503), items('5', object('a', '1'))],
     watches: [],
   })
   await reflector.synced
   assert.deepEqual(calls.slice(0, 4), ['list', 'list', 'list', 'list'])
+})
+
+for (const code of [403, 404]) {
+  test(`a list refused with ${code} counts as empty and is told, what was known stays, and the right comes back`, async (t) => {
+    let mayList = false
+    const closed = Promise.withResolvers<void>()
+    const { reflector, until } = start(t, {
+      lists: Array.from({ length: 10_000 }, () => () => (mayList ? items('5', object('a', '1')) : failing(code))()),
+      watches: [
+        async function* () {
+          await closed.promise
+          yield* events([], gone)
+        },
+      ],
+    })
+    await reflector.synced
+    assert.deepEqual(reflector.list(), [])
+    assert.equal(reflector.unreadable()?.code, code)
+    mayList = true
+    await until(1)
+    assert.equal(reflector.unreadable(), undefined)
+    mayList = false
+    closed.resolve()
+    while (!reflector.unreadable()) await new Promise((resolve) => setTimeout(resolve, 1))
+    assert.equal(reflector.get({ namespace: 'mail', name: 'a' })?.metadata.resourceVersion, '1')
+  })
+}
+
+test('any answer of the API is contact, a refusal too; no answer is none', async (t) => {
+  let answer = failing(500)
+  const { client } = scripted({ lists: Array.from({ length: 10_000 }, () => () => answer()), watches: [] })
+  const reflector = startReflector(client, ConfigMap, { backoff: { baseMs: 2, maxMs: 2 } })
+  t.after(() => reflector.stop())
+  const silence = async (is: (ms: number) => boolean) => {
+    while (!is(reflector.sinceLastContactMs())) await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  answer = () => {
+    throw connectionError('list configmaps', 'ECONNREFUSED')
+  }
+  await silence((ms) => ms > 100)
+  answer = failing(403)
+  await silence((ms) => ms < 100)
+})
+
+test('a server that answers watches with 504 gets pauses; a watch that was silent for long is opened again at once', async (t) => {
+  const metrics = createKubeMetrics(new Registry())
+  const silent = deadlineError('watch configmaps', 1)
+  const timeout = kubeErrorOf('watch configmaps', 504, '')
+  const { client, calls } = scripted({
+    lists: [items('5')],
+    watches: [() => events([], silent), () => events([], silent), () => events([], timeout)],
+  })
+  // Whoever has to pause is not heard of again within this test.
+  const reflector = startReflector(client, ConfigMap, { backoff: { baseMs: 3_600_000, maxMs: 3_600_000 } }, { metrics })
+  t.after(() => reflector.stop())
+  while (calls.length < 4) await new Promise((resolve) => setTimeout(resolve, 1))
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.deepEqual(calls, ['list', 'watch 5', 'watch 5', 'watch 5'])
+  const failures = await metrics.reflectorFailures.get()
+  assert.equal(failures.values[0]?.value, 3)
+})
+
+test('the same kind in two namespaces has metrics of its own in each, failures from 0 on', async (t) => {
+  const metrics = createKubeMetrics(new Registry())
+  for (const namespace of ['a', 'b']) {
+    const { client } = scripted({ lists: [items('5')], watches: [] })
+    const reflector = startReflector(client, ConfigMap, { namespace }, { metrics })
+    t.after(() => reflector.stop())
+    await reflector.synced
+  }
+  const valuesOf = async (metric: 'reflectorLists' | 'reflectorFailures') =>
+    (await metrics[metric].get()).values.map(({ labels, value }) => [labels.namespace, value])
+  assert.deepEqual(await valuesOf('reflectorLists'), [
+    ['a', 1],
+    ['b', 1],
+  ])
+  assert.deepEqual(await valuesOf('reflectorFailures'), [
+    ['a', 0],
+    ['b', 0],
+  ])
+})
+
+test('of a reflector that is stopped nothing is measured any more', async () => {
+  const metrics = createKubeMetrics(new Registry())
+  const { client, calls } = scripted({ lists: [items('5')], watches: [] })
+  const reflector = startReflector(client, ConfigMap, { namespace: 'a' }, { metrics })
+  // As the reflector does it every 15 seconds, and another one of another namespace.
+  for (const namespace of ['a', 'b']) metrics.reflectorUnreadable.set({ name: 'configmaps', namespace }, 1)
+  metrics.reflectorContactSeconds.set({ name: 'configmaps', namespace: 'a' }, 1)
+  while (calls.length < 2) await new Promise((resolve) => setTimeout(resolve, 1))
+  await reflector.stop()
+  const unreadable = (await metrics.reflectorUnreadable.get()).values.map(({ labels }) => labels.namespace)
+  assert.deepEqual(unreadable, ['b'])
+  assert.deepEqual((await metrics.reflectorContactSeconds.get()).values, [])
 })
 
 test('a watch that keeps failing leads to a new list', async (t) => {
@@ -177,9 +291,13 @@ test('who listens late is told what is there', async (t) => {
   assert.deepEqual(told, ['a'])
 })
 
-test('resync tells every object again', async (t) => {
-  const { until } = start(t, { lists: [items('5', object('a', '1'))], watches: [] }, { resyncMs: 5 })
-  assert.deepEqual((await until(2))[1], 'set a@1 after 1')
+test('resync tells every object again, each once before any comes a second time', async (t) => {
+  const names = Array.from({ length: 200 }, (_, index) => `o${index}`)
+  const list = items('5', ...names.map((name) => object(name, '1')))
+  const { until } = start(t, { lists: [list], watches: [] }, { resyncMs: 500 })
+  const again = (await until(names.length * 2 + 50)).filter((change) => change.endsWith('@1 after 1'))
+  assert.equal(new Set(again.slice(0, names.length)).size, names.length)
+  assert.match(again[0] ?? '', /^set o\d+@1 after 1$/)
 })
 
 test('transform decides what is kept and told', async (t) => {

@@ -9,13 +9,21 @@ import { type KubeLogger, silentLogger } from './logger.ts'
 import type { KubeMetrics } from './metrics.ts'
 import { delay } from './rate-limit.ts'
 import { keyOf } from './resources.ts'
-import { type KubeClient, type KubeObject, keyText, type ListOptions, type Reflector, type Resource } from './types.ts'
+import {
+  type Change,
+  type KubeClient,
+  type KubeObject,
+  keyText,
+  type ListOptions,
+  type Reflector,
+  type Resource,
+} from './types.ts'
 import type { Watcher } from './watch.ts'
 
 export interface ReflectorOptions<T extends KubeObject> extends ListOptions {
-  /** Tells every cached object again after this long (with 10 % jitter), so that a lost thought is thought again. */
+  /** Tells every cached object again within this time after it was told last, so that a lost thought is thought again. */
   resyncMs?: number
-  /** Shrinks objects before they are kept, e.g. drops managedFields. Must keep metadata's name, namespace, uid. */
+  /** Shrinks objects before they are kept, e.g. drops managedFields. Must keep metadata's name, namespace, uid; once more changes nothing. */
   transform?: (object: T) => T
   /** Longest silence of a watch before it is opened anew. Default 150 s: bookmarks come every minute. */
   inactivityMs?: number
@@ -29,12 +37,18 @@ export interface ReflectorDeps {
   random?: () => number
 }
 
-type Change<T> = Parameters<Parameters<Reflector<T & KubeObject>['onChange']>[0]>[0]
-
 /** A watch that fails so often in a row without an event is not tried again: a fresh list says what is wrong. */
 const WATCH_FAILURES_BEFORE_LIST = 5
 /** A watch that ends sooner than this counts as failed, or a proxy that closes at once would make a hot loop. */
 const SHORT_WATCH_MS = 1_000
+
+/** client-go's word for it, in ResourceEventHandler.OnAdd. */
+const IN_INITIAL_LIST = { isInInitialList: true } as const
+
+/** Objects that came together are not told again together: the last 45 % of the interval is left to chance. */
+const SPREAD = 0.45
+/** How often within the interval is looked whose turn it is. */
+const RESYNC_LOOKS = 100
 
 export function startReflector<T extends KubeObject = KubeObject>(
   client: Pick<KubeClient, 'list'> & Watcher,
@@ -48,13 +62,15 @@ export function startReflector<T extends KubeObject = KubeObject>(
   if (options.namespace) scope.namespace = options.namespace
   if (options.labelSelector) scope.labelSelector = options.labelSelector
   if (options.fieldSelector) scope.fieldSelector = options.fieldSelector
-  const label = { name: resource.plural }
+  const label = { name: resource.plural, namespace: scope.namespace ?? '' }
   const objects = new Map<string, T>()
   const listeners: ((change: Change<T>) => void)[] = []
   const stopping = new AbortController()
   const { signal } = stopping
   let lastContact = performance.now()
   let failures = 0
+  let listed = false
+  let unreadable: KubeError | undefined
 
   const synced = Promise.withResolvers<void>()
   synced.promise.catch(() => {}) // stopped before the first list, and nobody waits: no unhandled rejection
@@ -81,6 +97,7 @@ export function startReflector<T extends KubeObject = KubeObject>(
     const key = keyText(keyOf(object))
     const previous = objects.get(key)
     objects.set(key, object)
+    schedule(key)
     if (previous && previous.metadata.uid !== object.metadata.uid) {
       // Deleted and created again while we were not looking: two different objects with one name.
       tell({ type: 'deleted', object: previous })
@@ -88,7 +105,7 @@ export function startReflector<T extends KubeObject = KubeObject>(
     } else if (previous) {
       tell({ type: 'set', object, previous })
     } else {
-      tell({ type: 'set', object })
+      tell({ type: 'set', object, ...(listed ? {} : IN_INITIAL_LIST) })
     }
   }
 
@@ -116,10 +133,13 @@ export function startReflector<T extends KubeObject = KubeObject>(
 
   async function list(): Promise<string> {
     metrics?.reflectorLists.inc(label)
-    const { items, resourceVersion } = await client.list<T>(resource, scope)
+    const { items, resourceVersion } = await client.list<T>(resource, scope, options.transform)
     heard()
     if (signal.aborted) return resourceVersion
+    if (unreadable) logger.info({ kind: resource.kind, ...scope }, 'reflector: the list can be read now')
+    unreadable = undefined
     replaceAll(items)
+    listed = true
     return resourceVersion
   }
 
@@ -141,11 +161,23 @@ export function startReflector<T extends KubeObject = KubeObject>(
     heard()
   }
 
+  /** A refused right or a missing CRD lasts: nobody waits for this list, and whoever needs it can ask why it is not there. */
+  function refused(error: unknown): void {
+    if (!isKubeError(error, 'Forbidden', 'NotFound')) return
+    if (!unreadable) {
+      logger.warn({ err: error, kind: resource.kind, ...scope }, 'reflector: the list cannot be read, going on without')
+    }
+    unreadable = error
+    synced.resolve()
+  }
+
   async function pause(error: unknown, doing: 'list' | 'watch'): Promise<void> {
+    if (isKubeError(error) && error.code !== 0) heard() // it answers, if not as we wish
     failures += 1
     metrics?.reflectorFailures.inc(label)
-    // The first failure of a row is news, the rest is repetition; routine ends of a watch are neither.
-    const level = failures === 1 && !isKubeError(error, 'Gone') && doing === 'list' ? 'warn' : 'debug'
+    // The first failure of a row is news, the rest is repetition; routine ends of a watch are neither, refusals are told.
+    const level =
+      failures === 1 && !isKubeError(error, 'Gone', 'Forbidden', 'NotFound') && doing === 'list' ? 'warn' : 'debug'
     logger[level]({ err: error, kind: resource.kind, failures }, `reflector: ${doing} failed, trying again`)
     await delay(backoffMs(failures, limits, random()), signal)
   }
@@ -177,7 +209,11 @@ export function startReflector<T extends KubeObject = KubeObject>(
           else failures = 1
           return
         }
-        if (isKubeError(error, 'Timeout')) continue // silence is no reason to wait: it was waiting
+        // Silence until our own deadline is no reason to wait: it was waiting. A 504 comes at once.
+        if (isKubeError(error, 'Timeout') && error.code === 0) {
+          metrics?.reflectorFailures.inc(label)
+          continue
+        }
         await pause(error, 'watch')
       }
     }
@@ -191,29 +227,41 @@ export function startReflector<T extends KubeObject = KubeObject>(
         await watchFrom(resourceVersion)
       } catch (error) {
         if (signal.aborted) break
+        refused(error)
         await pause(error, 'list').catch(() => {})
       }
     }
   }
 
-  let resyncTimer: NodeJS.Timeout | undefined
-  function scheduleResync(): void {
-    if (!options.resyncMs || signal.aborted) return
-    resyncTimer = setTimeout(
-      () => {
-        for (const object of [...objects.values()]) tell({ type: 'set', object, previous: object })
-        scheduleResync()
-      },
-      options.resyncMs * (1 + random() * 0.1),
-    )
-    resyncTimer.unref()
+  /** By key, when each object is told again if it does not change before. */
+  const due = new Map<string, number>()
+  const resyncMs = options.resyncMs ?? 0
+  function schedule(key: string): void {
+    if (resyncMs > 0) due.set(key, performance.now() + resyncMs * (1 - SPREAD * random()))
   }
-  scheduleResync()
+  const resync =
+    resyncMs > 0 &&
+    setInterval(() => {
+      const now = performance.now()
+      const late = [...due].filter(([, at]) => at <= now)
+      // In the order in which they are due, however late: none comes twice before another has come once.
+      for (const [key] of late.sort(([, a], [, b]) => a - b)) {
+        const object = objects.get(key)
+        if (!object) {
+          due.delete(key)
+          continue
+        }
+        schedule(key)
+        tell({ type: 'set', object, previous: object })
+      }
+    }, resyncMs / RESYNC_LOOKS).unref()
 
+  metrics?.reflectorFailures.inc(label, 0) // increase() does not see what a series begins with
   const gauges = metrics && setInterval(report, 15_000).unref()
   function report(): void {
     metrics?.reflectorObjects.set(label, objects.size)
     metrics?.reflectorContactSeconds.set(label, (performance.now() - lastContact) / 1000)
+    metrics?.reflectorUnreadable.set(label, unreadable ? 1 : 0)
   }
 
   const running = run()
@@ -230,17 +278,22 @@ export function startReflector<T extends KubeObject = KubeObject>(
       // Whoever comes late is told what is there, as client-go's AddEventHandler does.
       for (const object of [...objects.values()]) {
         try {
-          listener({ type: 'set', object })
+          listener({ type: 'set', object, ...IN_INITIAL_LIST })
         } catch (error) {
           logger.error({ err: error, kind: resource.kind }, 'reflector: listener failed')
         }
       }
     },
+    unreadable: () => unreadable,
     sinceLastContactMs: () => performance.now() - lastContact,
     async stop() {
       stopping.abort(new Error('the reflector is stopped'))
-      clearTimeout(resyncTimer)
+      if (resync) clearInterval(resync)
       if (gauges) clearInterval(gauges)
+      // Of a kind that is not watched any more: what was said last would be said for ever.
+      metrics?.reflectorObjects.remove(label)
+      metrics?.reflectorContactSeconds.remove(label)
+      metrics?.reflectorUnreadable.remove(label)
       synced.reject(new KubeError(`${resource.plural}: stopped before the first list`, { kind: 'Transient', code: 0 }))
       await running
     },

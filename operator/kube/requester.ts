@@ -6,6 +6,7 @@
 import type { Dispatcher } from 'undici'
 import type { Connection } from './connection.ts'
 import { connectionError, deadlineError, isKubeError, KubeError, kubeErrorOf } from './errors.ts'
+import { type Fence, NotLeading } from './fence.ts'
 import type { KubeMetrics } from './metrics.ts'
 import { delay, type RateLimit } from './rate-limit.ts'
 
@@ -48,13 +49,15 @@ export interface RequesterOptions {
   /** For one attempt, from sending to the last byte. */
   deadlineMs: number
   metrics?: KubeMetrics | undefined
+  /** Asked before every attempt that is no GET. */
+  fence?: Fence | undefined
   /** Aborted when the client is closed. */
   closed: AbortSignal
   random?: () => number
 }
 
 export function createRequester(options: RequesterOptions): Requester {
-  const { connection, rateLimit, userAgent, deadlineMs, metrics, closed } = options
+  const { connection, rateLimit, userAgent, deadlineMs, metrics, fence, closed } = options
   const random = options.random ?? Math.random
 
   async function attempt<R>(
@@ -66,6 +69,7 @@ export function createRequester(options: RequesterOptions): Requester {
     const outer = AbortSignal.any(stops)
     const waitingSince = performance.now()
     await rateLimit.take(outer)
+    if (request.method !== 'GET') fence?.()
     const started = performance.now()
     metrics?.rateLimiterSeconds.observe({ verb: request.verb, host: connection.host }, (started - waitingSince) / 1000)
     const deadline = new AbortController()
@@ -112,7 +116,7 @@ export function createRequester(options: RequesterOptions): Requester {
       try {
         return await attempt(request, read, streaming)
       } catch (error) {
-        if (closed.aborted || request.signal?.aborted) throw error
+        if (closed.aborted || request.signal?.aborted || error instanceof NotLeading) throw error
         if (isKubeError(error, 'Unauthorized') && !reauthenticated) {
           // A rotated token looks like this. Once; if the fresh one is refused too, it is not ours to fix.
           reauthenticated = true
@@ -180,7 +184,7 @@ async function boundedText(response: Dispatcher.ResponseData, limit: number, cal
   for await (const chunk of response.body as AsyncIterable<Buffer>) {
     size += chunk.length
     if (size > limit)
-      throw new KubeError(`${call}: the answer is larger than ${limit} bytes`, { kind: 'BadRequest', code: 0 })
+      throw new KubeError(`${call}: the answer is larger than ${limit} bytes`, { kind: 'TooLarge', code: 0 })
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')

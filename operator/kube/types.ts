@@ -4,6 +4,8 @@
  * a dropped field in a server-side apply means "I no longer own it", so no generated model ever stands in between.
  */
 
+import type { KubeError } from './errors.ts'
+
 /** JSON as the API speaks it. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
 
@@ -91,10 +93,14 @@ export interface KubeClient {
   get<T extends KubeObject = KubeObject>(resource: Resource, key: ObjectKey): Promise<T>
   /** As get, but undefined where the object (or its kind) does not exist. */
   find<T extends KubeObject = KubeObject>(resource: Resource, key: ObjectKey): Promise<T | undefined>
-  /** All pages, apiVersion and kind filled in on each item. */
+  /**
+   * All pages, apiVersion and kind filled in on each item.
+   * @param transform shrinks each object as its page comes, so that no more is held than what is kept
+   */
   list<T extends KubeObject = KubeObject>(
     resource: Resource,
     options?: ListOptions,
+    transform?: (object: T) => T,
   ): Promise<{ items: T[]; resourceVersion: string }>
   create<T extends KubeObject = KubeObject>(resource: Resource, object: KubeObject): Promise<T>
   /** PUT: metadata.resourceVersion decides about conflicts. */
@@ -128,15 +134,27 @@ export interface KubeClient {
   raw(method: string, path: string, body?: unknown, contentType?: string): Promise<Json>
 }
 
+/** What a reflector tells of an object. */
+export interface Change<T extends KubeObject = KubeObject> {
+  type: 'set' | 'deleted'
+  object: T
+  /** What was known before: the object itself where it is only told again. */
+  previous?: T
+  /** It was there before anybody listened, so nothing has happened to it. */
+  isInInitialList?: true
+}
+
 /** A cache of one kind, filled by list and kept by watch. */
 export interface Reflector<T extends KubeObject = KubeObject> {
-  /** Resolves once the first list is in. */
+  /** Resolves once the first list is in, or is refused. */
   readonly synced: Promise<void>
+  /** Why the list cannot be read at the moment (Forbidden, or NotFound: the kind is not served); what was known stays. */
+  unreadable(): KubeError | undefined
   get(key: ObjectKey): T | undefined
   list(namespace?: string): T[]
   /** Called with every object that came, changed or went (also after a re-list: what vanished is told as deleted). */
-  onChange(listener: (change: { type: 'set' | 'deleted'; object: T; previous?: T }) => void): void
-  /** Milliseconds since the API last said anything (event, bookmark or list): for health and metrics. */
+  onChange(listener: (change: Change<T>) => void): void
+  /** Milliseconds since the API last said anything (event, bookmark, list or refusal): for health and metrics. */
   sinceLastContactMs(): number
   stop(): Promise<void>
 }

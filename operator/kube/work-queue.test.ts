@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { Registry } from 'prom-client'
-import { kubeErrorOf } from './errors.ts'
+import { kubeErrorOf, TerminalError } from './errors.ts'
 import { createKubeMetrics } from './metrics.ts'
+import { reconcileFields } from './reconcile-id.ts'
 import { keyText, type ObjectKey } from './types.ts'
 import { createWorkQueue, type WorkQueueOptions } from './work-queue.ts'
 
@@ -119,6 +120,48 @@ test('an API that asks to wait is given the time', async (t) => {
   assert.equal(worked.length, 2)
 })
 
+test('what is urgent goes first; a retry is as urgent as the try was, a wished look at most normal', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const { queue, worked, finish, fail } = queueOf(t, { workers: 1 })
+  for (const name of ['low', 'normal', 'high'] as const) queue.add(key(name), name)
+  queue.start()
+  await fail(new Error('no'))
+  await finish(200)
+  await finish(200)
+  assert.deepEqual(worked.splice(0), ['high', 'normal', 'low'])
+  queue.add(key('other'), 'low')
+  t.mock.timers.tick(200)
+  queue.add(key('another'), 'normal')
+  await finish()
+  await finish(200)
+  await finish()
+  await finish()
+  await finish()
+  assert.deepEqual(worked.splice(0), ['other', 'high', 'normal', 'another', 'low'])
+  queue.add(key('other'), 'normal')
+  queue.add(key('another'), 'normal')
+  t.mock.timers.tick(200)
+  await finish()
+  await finish()
+  assert.deepEqual(worked, ['other', 'another', 'high'])
+})
+
+test('an add of what waits for its time, or is worked on, keeps the higher priority of both', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const { queue, worked, finish, fail } = queueOf(t, { workers: 1 })
+  queue.start()
+  queue.add(key('a'), 'high')
+  queue.add(key('b'), 'normal')
+  queue.add(key('a'), 'low')
+  await fail(new Error('no'))
+  assert.deepEqual(worked, ['a', 'a'], 'the retry was high')
+  await fail(new Error('no'))
+  queue.add(key('c'), 'normal')
+  queue.add(key('a'), 'low')
+  await finish()
+  assert.deepEqual(worked, ['a', 'a', 'b', 'a'])
+})
+
 test('work past its deadline is told by its signal', async (t) => {
   const seen = Promise.withResolvers<unknown>()
   const { queue } = queueOf(t, {
@@ -176,9 +219,25 @@ test('metrics have the names that dashboards know', async (t) => {
     'controller_runtime_active_workers{controller="test"} 0',
     'controller_runtime_reconcile_time_seconds_count{controller="test"} 3',
     'workqueue_adds_total{name="test"} 3',
-    'workqueue_depth{name="test"} 0',
+    'workqueue_depth{name="test",priority="high"} 0',
     'workqueue_retries_total{name="test"} 1',
     'workqueue_queue_duration_seconds_count{name="test"} 3',
+  ]) {
+    assert.ok(text.includes(line), `missing: ${line}`)
+  }
+})
+
+test('counters of a controller are there at 0 before anything fails: increase() does not see what a series begins with', async (t) => {
+  const registry = new Registry()
+  queueOf(t, { metrics: createKubeMetrics(registry) })
+  const text = await registry.metrics()
+  for (const line of [
+    'controller_runtime_reconcile_total{controller="test",result="error"} 0',
+    'controller_runtime_reconcile_errors_total{controller="test"} 0',
+    'controller_runtime_terminal_reconcile_errors_total{controller="test"} 0',
+    'controller_runtime_reconcile_panics_total{controller="test"} 0',
+    'controller_runtime_reconcile_timeouts_total{controller="test"} 0',
+    'workqueue_retries_total{name="test"} 0',
   ]) {
     assert.ok(text.includes(line), `missing: ${line}`)
   }
@@ -192,4 +251,56 @@ test('keys of different namespaces are different', async (t) => {
   queue.add({ namespace: 'b', name: 'x' })
   await tick()
   assert.deepEqual(worked, ['a/x', 'b/x'])
+})
+
+test('what failed for good is counted and not tried again; the work is told how often it failed before', async (t) => {
+  const registry = new Registry()
+  const told: number[] = []
+  const errors = [new Error('a'), new Error('b'), new TerminalError('InvalidSpec')]
+  const { queue } = queueOf(t, {
+    metrics: createKubeMetrics(registry),
+    backoff: { baseMs: 1, maxMs: 1 },
+    handle: async (_, __, failures) => {
+      told.push(failures)
+      const error = errors.shift()
+      if (error) throw error
+      return undefined
+    },
+  })
+  queue.start()
+  queue.add(key('a'))
+  while (told.length < 3) await tick()
+  await tick()
+  assert.deepEqual(queue.size(), { ready: 0, delayed: 0, running: 0 })
+  queue.add(key('a'))
+  await tick()
+  assert.deepEqual(told, [0, 1, 2, 0])
+  const text = await registry.metrics()
+  assert.ok(text.includes('controller_runtime_terminal_reconcile_errors_total{controller="test"} 1'), text)
+  assert.ok(text.includes('controller_runtime_reconcile_errors_total{controller="test"} 3'), text)
+})
+
+test('every log line of one reconcile has its id, of another one another, and outside there is none', async (t) => {
+  const logged: string[] = []
+  const log = () => void logged.push(reconcileFields().reconcileID ?? 'none')
+  const logger = { debug: log, info: log, warn: log, error: log }
+  const { queue } = queueOf(t, {
+    logger,
+    handle: async () => {
+      logger.info()
+      await tick()
+      logger.info()
+      throw new TerminalError('InvalidSpec') // which the queue logs
+    },
+  })
+  queue.start()
+  for (const name of ['a', 'b']) {
+    queue.add(key(name))
+    while (queue.size().running > 0) await tick()
+  }
+  const [first, second] = [logged.slice(0, 3), logged.slice(3)]
+  assert.match(first[0] ?? '', /^[0-9a-f-]{36}$/)
+  assert.deepEqual([new Set(first).size, new Set(second).size, second.length], [1, 1, 3])
+  assert.notEqual(first[0], second[0])
+  assert.deepEqual(reconcileFields(), {})
 })

@@ -1,12 +1,15 @@
 /**
- * A keyed work queue after client-go's workqueue and controller-runtime's worker loop: a key waits at most once, is
- * worked on by one worker at a time, comes back with growing delays after failures and after a wished delay otherwise.
+ * A keyed work queue after client-go's workqueue and controller-runtime's worker loop and priority queue: a key waits at
+ * most once, is worked on by one worker at a time, comes back with growing delays after failures and after a wished
+ * delay otherwise. What is urgent goes first, and nothing starves.
  */
 
 import { type BackoffLimits, backoffMs } from './backoff.ts'
-import { isKubeError } from './errors.ts'
+import { isKubeError, TerminalError } from './errors.ts'
 import { type KubeLogger, silentLogger } from './logger.ts'
 import type { KubeMetrics } from './metrics.ts'
+import { createPriorityLanes, higher, PRIORITIES, type Priority, type Waiting } from './priority-lanes.ts'
+import { withReconcileId } from './reconcile-id.ts'
 import { keyText, type ObjectKey } from './types.ts'
 
 export interface WorkQueueOptions<K extends ObjectKey> {
@@ -15,10 +18,11 @@ export interface WorkQueueOptions<K extends ObjectKey> {
   /**
    * Does the work for one key.
    * @param signal aborted at the work's deadline and when the queue's grace period at stop is over
+   * @param failures how often in a row it has failed for this key
    * @returns milliseconds until the next look, or undefined when an event will bring it
-   * @throws anything: the key comes back after a back-off
+   * @throws TerminalError when only an event can help; anything else: the key comes back after a back-off
    */
-  handle: (key: K, signal: AbortSignal) => Promise<number | undefined>
+  handle: (key: K, signal: AbortSignal, failures: number) => Promise<number | undefined>
   /** Keys worked on at once. Default 2. */
   workers?: number
   /** Default 0.2 s .. 5 min. */
@@ -31,10 +35,14 @@ export interface WorkQueueOptions<K extends ObjectKey> {
 }
 
 export interface WorkQueue<K extends ObjectKey> {
-  /** Work on it as soon as may be. Many adds before the work starts are one; during the work, one more round. */
-  add(key: K): void
+  /**
+   * Work on it as soon as may be. Many adds before the work starts are one, of the highest priority among them; during
+   * the work, one more round. A retry after a failure has the priority of the try, a wished look at most a normal one.
+   * @param priority default high
+   */
+  add(key: K, priority?: Priority): void
   /** Work on it in `ms`; of several wishes the earliest counts. */
-  addAfter(key: K, ms: number): void
+  addAfter(key: K, ms: number, priority?: Priority): void
   /** Starts the workers; what was added before waits until then. */
   start(): void
   /** Takes nothing new, lets running work end. After graceMs aborts its signal; resolves when all has ended, or 1 s later. */
@@ -48,44 +56,63 @@ const BUGS = [TypeError, RangeError, ReferenceError]
 /** setTimeout's limit; a longer wish is looked at earlier, which does no harm. */
 const MAX_DELAY_MS = 2 ** 31 - 1
 
+/**
+ * As controller-runtime does (pkg/internal/controller, initMetrics): increase() and rate() see a counter's steps only,
+ * so that one which begins with its first failure hides it from every alert.
+ */
+function beginAtZero(metrics: KubeMetrics, name: string): void {
+  for (const result of ['success', 'requeue_after', 'error']) metrics.reconciles.inc({ controller: name, result }, 0)
+  const { reconcileErrors, terminalErrors, reconcilePanics, reconcileTimeouts } = metrics
+  for (const failed of [reconcileErrors, terminalErrors, reconcilePanics, reconcileTimeouts]) {
+    failed.inc({ controller: name }, 0)
+  }
+  for (const counted of [metrics.queueAdds, metrics.queueRetries]) counted.inc({ name }, 0)
+}
+
+interface Running {
+  since: number
+  /** What came meanwhile. */
+  again: Priority | undefined
+  abort: AbortController
+}
+
 export function createWorkQueue<K extends ObjectKey>(options: WorkQueueOptions<K>): WorkQueue<K> {
   const { name, handle, metrics, logger = silentLogger, random = Math.random } = options
   const workers = options.workers ?? 2
   const limits = options.backoff ?? { baseMs: 200, maxMs: 300_000 }
   const deadlineMs = options.deadlineMs ?? 120_000
 
-  const ready = new Map<string, { key: K; since: number }>() // insertion order is the order of work
-  const running = new Map<string, { since: number; again: boolean; abort: AbortController }>()
-  const delayed = new Map<string, { due: number; timer: NodeJS.Timeout }>()
+  const ready = createPriorityLanes<K>()
+  const running = new Map<string, Running>()
+  const delayed = new Map<string, { due: number; timer: NodeJS.Timeout; priority: Priority }>()
   const failures = new Map<string, number>()
   let started = false
   let stopped = false
   let idle: (() => void) | undefined
 
   metrics?.maxConcurrentReconciles.set({ controller: name }, workers)
+  if (metrics) beginAtZero(metrics, name)
   const gauges = metrics && setInterval(reportRunning, 5_000).unref()
 
-  function add(key: K): void {
+  function add(key: K, wanted: Priority = 'high'): void {
     if (stopped) return
     const text = keyText(key)
     // An earlier look is as good as the delayed one, which the work will wish for again.
-    undelay(text)
+    const priority = higher(wanted, undelay(text))
     const work = running.get(text)
     if (work) {
       if (!work.again) metrics?.queueAdds.inc({ name })
-      work.again = true
+      work.again = higher(priority, work.again)
       return
     }
-    if (ready.has(text)) return
-    metrics?.queueAdds.inc({ name })
-    ready.set(text, { key, since: performance.now() })
+    if (ready.put(text, key, priority)) metrics?.queueAdds.inc({ name })
     dispatch()
   }
 
-  function addAfter(key: K, ms: number): void {
+  function addAfter(key: K, ms: number, wanted: Priority = 'high'): void {
     if (stopped) return
     if (!(ms > 0)) {
-      add(key)
+      add(key, wanted)
       return
     }
     const text = keyText(key)
@@ -93,35 +120,36 @@ export function createWorkQueue<K extends ObjectKey>(options: WorkQueueOptions<K
     const due = performance.now() + wait
     const known = delayed.get(text)
     if (known && known.due <= due) return
-    if (known) clearTimeout(known.timer)
+    const priority = higher(wanted, undelay(text))
     const timer = setTimeout(() => {
       delayed.delete(text)
-      add(key)
+      add(key, priority)
     }, wait)
-    delayed.set(text, { due, timer })
+    delayed.set(text, { due, timer, priority })
   }
 
-  function undelay(text: string): void {
+  /** @returns the priority that the delayed look would have had */
+  function undelay(text: string): Priority | undefined {
     const known = delayed.get(text)
-    if (!known) return
+    if (!known) return undefined
     clearTimeout(known.timer)
     delayed.delete(text)
+    return known.priority
   }
 
   function dispatch(): void {
-    metrics?.queueDepth.set({ name }, ready.size)
-    if (!started || stopped) return
-    for (const [text, { key, since }] of ready) {
-      if (running.size >= workers) return
-      ready.delete(text)
-      metrics?.queueDepth.set({ name }, ready.size)
-      metrics?.queueSeconds.observe({ name }, (performance.now() - since) / 1000)
-      void work(text, key)
+    while (started && !stopped && running.size < workers) {
+      const next = ready.take()
+      if (!next) break
+      metrics?.queueSeconds.observe({ name }, (performance.now() - next.since) / 1000)
+      void withReconcileId(() => work(next))
     }
+    for (const priority of PRIORITIES) metrics?.queueDepth.set({ name, priority }, ready.size(priority))
   }
 
-  async function work(text: string, key: K): Promise<void> {
-    const entry = { since: performance.now(), again: false, abort: new AbortController() }
+  async function work(taken: Waiting<K>): Promise<void> {
+    const { text, key } = taken
+    const entry: Running = { since: performance.now(), again: undefined, abort: new AbortController() }
     running.set(text, entry)
     metrics?.activeWorkers.set({ controller: name }, running.size)
     const timer = setTimeout(() => {
@@ -130,10 +158,11 @@ export function createWorkQueue<K extends ObjectKey>(options: WorkQueueOptions<K
       entry.abort.abort(new Error(`reconcile ${text}: past its deadline of ${deadlineMs} ms`))
     }, deadlineMs)
     try {
-      const next = await handle(key, entry.abort.signal)
-      succeeded(text, key, next)
+      const next = await handle(key, entry.abort.signal, failures.get(text) ?? 0)
+      succeeded(taken, next)
     } catch (error) {
-      failed(text, key, error)
+      if (error instanceof TerminalError) gaveUp(text, error)
+      else failed(taken, error)
     } finally {
       clearTimeout(timer)
       running.delete(text)
@@ -141,19 +170,28 @@ export function createWorkQueue<K extends ObjectKey>(options: WorkQueueOptions<K
       metrics?.activeWorkers.set({ controller: name }, running.size)
       metrics?.workSeconds.observe({ name }, seconds)
       metrics?.reconcileSeconds.observe({ controller: name }, seconds)
-      if (entry.again) add(key)
+      if (entry.again) add(key, entry.again)
       dispatch()
       if (running.size === 0) idle?.()
     }
   }
 
-  function succeeded(text: string, key: K, next: number | undefined): void {
+  function succeeded({ text, key, priority }: Waiting<K>, next: number | undefined): void {
     failures.delete(text)
     metrics?.reconciles.inc({ controller: name, result: next === undefined ? 'success' : 'requeue_after' })
-    if (next !== undefined) addAfter(key, Math.max(next, 1))
+    if (next !== undefined) addAfter(key, Math.max(next, 1), priority === 'low' ? 'low' : 'normal')
   }
 
-  function failed(text: string, key: K, error: unknown): void {
+  /** As controller-runtime counts it: an error that is not tried again is an error too. */
+  function gaveUp(text: string, error: TerminalError): void {
+    failures.delete(text)
+    metrics?.reconciles.inc({ controller: name, result: 'error' })
+    metrics?.reconcileErrors.inc({ controller: name })
+    metrics?.terminalErrors.inc({ controller: name })
+    logger.warn({ controller: name, key: text, why: error.message }, 'reconcile: failed for good, waiting for a change')
+  }
+
+  function failed({ text, key, priority }: Waiting<K>, error: unknown): void {
     const count = (failures.get(text) ?? 0) + 1
     const asked = isKubeError(error) ? (error.retryAfterMs ?? 0) : 0
     const waitMs = Math.max(asked, backoffMs(count, limits, random()))
@@ -166,7 +204,7 @@ export function createWorkQueue<K extends ObjectKey>(options: WorkQueueOptions<K
     if (stopped) return
     failures.set(text, count)
     metrics?.queueRetries.inc({ name })
-    addAfter(key, waitMs)
+    addAfter(key, waitMs, priority)
   }
 
   function reportRunning(): void {
@@ -185,7 +223,7 @@ export function createWorkQueue<K extends ObjectKey>(options: WorkQueueOptions<K
       started = true
       dispatch()
     },
-    size: () => ({ ready: ready.size, delayed: delayed.size, running: running.size }),
+    size: () => ({ ready: ready.size(), delayed: delayed.size, running: running.size }),
     async stop(graceMs = 20_000) {
       stopped = true
       if (gauges) clearInterval(gauges)

@@ -37,7 +37,7 @@ export async function rotateKeys(client: Patcher, server: MailServer, now: Date)
   if (isPaused(server)) throw new CommandError(`mailserver/${name} is paused: kubectl mail resume ${name}`)
   if (!spec.dns.verify) {
     throw new CommandError(
-      `mailserver/${name}: spec.dns.verify is false, so new keys would stay in Publishing: nobody sees their records`,
+      `mailserver/${name}: spec.dns.verify is false, and a new key may sign only once DNS is seen to show it`,
     )
   }
   const coming = status.dkim.keys.filter(({ state }) => state === 'Publishing')

@@ -37,17 +37,20 @@ export function recordsTable(servers: readonly MailServer[]): string {
 export function keysTable(servers: readonly MailServer[], now: Date): string {
   const several = servers.length > 1
   const rows = servers.flatMap((server) =>
-    (server.status?.dkim?.keys ?? []).map(({ domain, selector, algorithm, state, since, secretName }) => [
-      ...(several ? [`${server.metadata.namespace}/${server.metadata.name}`] : []),
-      domain,
-      selector,
-      algorithm,
-      state,
-      age(since, now),
-      secretName,
-    ]),
+    (server.status?.dkim?.keys ?? []).map(
+      ({ domain, selector, algorithm, state, since, secretName, waitsFor = '' }) => [
+        ...(several ? [`${server.metadata.namespace}/${server.metadata.name}`] : []),
+        domain,
+        selector,
+        algorithm,
+        state,
+        age(since, now),
+        secretName,
+        waitsFor,
+      ],
+    ),
   )
   if (rows.length === 0) return 'No keys yet: the operator has not looked at the server.\n'
-  const heading = ['DOMAIN', 'SELECTOR', 'ALGORITHM', 'STATE', 'SINCE', 'SECRET']
+  const heading = ['DOMAIN', 'SELECTOR', 'ALGORITHM', 'STATE', 'SINCE', 'SECRET', 'WAITS FOR']
   return table([[...(several ? ['SERVER'] : []), ...heading], ...rows])
 }

@@ -55,8 +55,11 @@ test('a cluster without our kinds is told from one without a MailServer', async 
     err: 'error: this cluster knows no MailServers: is the operator installed?\n',
   })
   for (const crd of customResourceDefinitions()) await client.create(CustomResourceDefinition, crd)
-  const none = await mail('status')
-  assert.deepEqual([none.code, none.err], [EXIT.failed, 'error: there is no MailServer in namespace default\n'])
+  for (const verb of ['status', 'dns', 'dkim', 'dns --zone']) {
+    assert.deepEqual(await mail(verb), { code: EXIT.done, out: '', err: 'No MailServers in namespace default\n' })
+  }
+  assert.equal((await mail('status -A')).err, 'No MailServers in the cluster\n')
+  assert.equal((await mail('status -o json')).out, '[]\n')
   const other = await mail('dns post -n elsewhere')
   assert.deepEqual(
     [other.code, other.err],
@@ -162,9 +165,10 @@ test('pause and resume set and remove the annotation; a second time nothing is w
 test('dkim rotate is refused where the operator would not act on it', async () => {
   const key = { namespace: 'default', name: 'stalwart' }
   const [first] = STATUS.dkim.keys
-  const keys = [first, { ...first, selector: '20260611', state: 'Publishing' }]
+  const keys = [first, { ...first, selector: '20260611', state: 'Publishing', waitsFor: 'DNS to show it' }]
   await client.mergePatch(MailServerResource, key, { status: { dkim: { keys } } }, { subresource: 'status' })
   assert.match((await mail('dkim rotate stalwart')).err, /waits for DNS to show 20260611\._domainkey\.example\.org/)
+  assert.match((await mail('dkim stalwart')).out, / 20260611 +rsa2048 +Publishing .* DNS to show it$/m)
   assert.match((await mail('dkim rotate other -n kube-public')).err, /has no DKIM keys yet/)
 })
 

@@ -1,6 +1,7 @@
 /** `kubectl mail`: from a command line to an answer and an exit code. */
 
 import { writeFile } from 'node:fs/promises'
+import type { MailServer } from '../api/mail-server.ts'
 import { isKubeError } from '../kube/errors.ts'
 import type { KubeClient } from '../kube/types.ts'
 import { zoneOfServer } from '../zone.ts'
@@ -9,7 +10,7 @@ import { type Invocation, readInvocation, USAGE, UsageError } from './arguments.
 import { queueSizes, queueTable } from './queue.ts'
 import { keysJson, keysTable, recordsAreWell, recordsJson, recordsTable } from './records.ts'
 import { makeReport, reportYaml } from './report.ts'
-import { CommandError, findServer, findServers, isReady } from './servers.ts'
+import { CommandError, findServer, findServers, isReady, placeOf } from './servers.ts'
 import { accountsOf, statusJson, statusPage, statusTable } from './status.ts'
 
 export const EXIT = { done: 0, failed: 1, usage: 2, notWell: 3 } as const
@@ -70,28 +71,36 @@ async function carryOut(
   const outJson = (answers: readonly unknown[]) =>
     out(`${JSON.stringify(command.name ? answers[0] : answers, undefined, 2)}\n`)
 
+  /** None is an answer: for programs an empty list, for people a word beside the answer, as kubectl has it. */
+  async function selected(): Promise<MailServer[]> {
+    const servers = await findServers(client, selection)
+    if (servers.length === 0) err(`No MailServers in ${placeOf(selection.namespace)}\n`)
+    return servers
+  }
+
   switch (command.verb) {
     case 'status': {
-      const statuses = await accountsOf(client, await findServers(client, selection))
+      const statuses = await accountsOf(client, await selected())
       if (json) outJson(statuses.map(statusJson))
-      else out(command.name ? statuses.map((one) => statusPage(one, deps.now())).join('\n') : statusTable(statuses))
+      else if (command.name) out(statuses.map((one) => statusPage(one, deps.now())).join('\n'))
+      else if (statuses.length > 0) out(statusTable(statuses))
       return statuses.every(({ server }) => isReady(server)) ? EXIT.done : EXIT.notWell
     }
     case 'dns': {
-      const servers = await findServers(client, selection)
+      const servers = await selected()
       if (json) outJson(servers.map(recordsJson))
-      else out(recordsTable(servers))
+      else if (servers.length > 0) out(recordsTable(servers))
       return servers.every(recordsAreWell) ? EXIT.done : EXIT.notWell
     }
     case 'zone': {
-      const servers = await findServers(client, selection)
+      const servers = await selected()
       out(servers.map(zoneOfServer).join('\n'))
       return EXIT.done
     }
     case 'dkim': {
-      const servers = await findServers(client, selection)
+      const servers = await selected()
       if (json) outJson(servers.map(keysJson))
-      else out(keysTable(servers, deps.now()))
+      else if (servers.length > 0) out(keysTable(servers, deps.now()))
       return EXIT.done
     }
     case 'queue': {

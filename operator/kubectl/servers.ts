@@ -19,21 +19,27 @@ export class CommandError extends Error {
 
 type Reader = Pick<KubeClient, 'get' | 'list' | 'discover'>
 
-/** @throws CommandError when there is none, or the cluster does not know the kind; KubeError */
+/**
+ * @returns none only where none is named
+ * @throws CommandError when the named one is not there, or the cluster does not know the kind; KubeError
+ */
 export async function findServers(client: Reader, { name, namespace }: Selection): Promise<MailServer[]> {
-  const where = namespace === undefined ? 'the cluster' : `namespace ${namespace}`
   try {
     if (name) return [await client.get<MailServer>(MailServerResource, { namespace: namespace ?? '', name })]
     const { items } = await client.list<MailServer>(MailServerResource, namespace === undefined ? {} : { namespace })
-    if (items.length > 0) return items
+    return items
   } catch (error) {
     if (!isKubeError(error, 'NotFound')) throw error
     if (!(await client.discover(GROUP, MailServerResource.kind))) {
       throw new CommandError('this cluster knows no MailServers: is the operator installed?')
     }
   }
-  throw new CommandError(`there is no MailServer${name ? ` ${name}` : ''} in ${where}`)
+  throw new CommandError(`there is no MailServer ${name} in ${placeOf(namespace)}`)
 }
+
+/** Of a selection, in words. */
+export const placeOf = (namespace: string | undefined): string =>
+  namespace === undefined ? 'the cluster' : `namespace ${namespace}`
 
 /** @throws CommandError, KubeError */
 export async function findServer(client: Reader, name: string, namespace: string): Promise<MailServer> {

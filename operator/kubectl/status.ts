@@ -106,6 +106,10 @@ export function statusPage({ server, accounts }: ServerStatus, now: Date): strin
     ['Database', database ? `${database.kind} ${database.name}${instances(database)}` : 'none yet'],
     ['Storage', storage ? `${storage.kind}${storage.bucket ? ` bucket ${storage.bucket}` : ''}` : 'none yet'],
     ['Certificate', certificate ? `Secret ${certificate.secretName}${until(certificate.notAfter, now)}` : 'none yet'],
+    ...(certificate?.further ?? []).map(({ secretName, notAfter }): [string, string] => [
+      '',
+      `Secret ${secretName}${notAfter ? until(notAfter, now) : ', not issued yet'}`,
+    ]),
     ['DKIM keys', `${count('Active')} active, ${count('Publishing')} publishing, ${count('Retiring')} retiring`],
     ['DNS', status?.dns?.summary ? `${status.dns.summary} records published` : 'not looked up yet'],
     [

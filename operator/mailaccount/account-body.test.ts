@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { mailAccountSpec } from '../api/mail-account.ts'
-import { accountBody, bodyHash, quotaBytes, usageText } from './account-body.ts'
+import { accountBody, bodyHash, lasting, quotaBytes, retainedBody, usageText } from './account-body.ts'
 
 const spec = mailAccountSpec.parse({ serverRef: { name: 's' }, address: 'a@example.org' })
 
@@ -21,15 +21,34 @@ test('what is not given is not sent', () => {
   assert.deepEqual(accountBody(spec, 'p'), { address: 'a@example.org', aliases: [], password: 'p', disabled: false })
 })
 
+test('an account that is retained keeps quota, name and password, and loses login and aliases', () => {
+  const full = { ...spec, aliases: ['b@example.org'], displayName: 'A', quota: '1Gi' }
+  assert.deepEqual(retainedBody(lasting(full)), {
+    address: 'a@example.org',
+    aliases: [],
+    displayName: 'A',
+    quotaBytes: 1_073_741_824,
+    disabled: true,
+  })
+})
+
 test('the hash changes with the password, the server and the token, so it tells nobody the password', () => {
   const hashes = [
-    bodyHash(accountBody(spec, 'p'), 'uid', 'token'),
-    bodyHash(accountBody(spec, 'q'), 'uid', 'token'),
-    bodyHash(accountBody(spec, 'p'), 'uid2', 'token'),
-    bodyHash(accountBody(spec, 'p'), 'uid', 'token2'),
+    bodyHash(accountBody(spec, 'p'), 'uid', 'token').whole,
+    bodyHash(accountBody(spec, 'q'), 'uid', 'token').whole,
+    bodyHash(accountBody(spec, 'p'), 'uid2', 'token').whole,
+    bodyHash(accountBody(spec, 'p'), 'uid', 'token2').whole,
   ]
   assert.equal(new Set(hashes).size, 4)
-  assert.equal(hashes[0], bodyHash(accountBody(spec, 'p'), 'uid', 'token'))
+  assert.equal(hashes[0], bodyHash(accountBody(spec, 'p'), 'uid', 'token').whole)
+})
+
+test('all but the password can be compared without it', () => {
+  const { withoutPassword, whole } = bodyHash(accountBody(spec, 'p'), 'uid', 'token')
+  assert.equal(bodyHash(accountBody(spec, ''), 'uid', 'token').withoutPassword, withoutPassword)
+  assert.ok(whole.startsWith(withoutPassword))
+  const disabled = bodyHash(accountBody({ ...spec, disabled: true }, 'p'), 'uid', 'token')
+  assert.notEqual(disabled.withoutPassword, withoutPassword)
 })
 
 for (const [used, quota, want] of [

@@ -15,26 +15,47 @@ export function quotaBytes(quota: string | number): number | undefined {
 }
 
 export function accountBody(spec: MailAccountSpec, password: string): AccountBody {
+  return { ...lasting(spec), aliases: spec.aliases, password, disabled: spec.disabled }
+}
+
+/** Of an account that outlives its MailAccount: nobody logs in, others may have its aliases, and its password stays. */
+export function retainedBody(account: Lasting): AccountBody {
+  return { ...account, aliases: [], disabled: true }
+}
+
+/** What does not end with its MailAccount. */
+export type Lasting = Pick<AccountBody, 'address' | 'displayName' | 'quotaBytes'>
+
+export function lasting(spec: MailAccountSpec): Lasting {
   const quota = spec.quota === undefined ? undefined : quotaBytes(spec.quota)
   return {
     address: spec.address,
-    aliases: spec.aliases,
-    password,
-    disabled: spec.disabled,
     ...(spec.displayName === undefined ? {} : { displayName: spec.displayName }),
     ...(quota === undefined ? {} : { quotaBytes: quota }),
   }
 }
 
+/** status.appliedHash: what the engine was told last. */
+export interface BodyHash {
+  /** Begins with `withoutPassword`. */
+  whole: string
+  /** Of everything but the password: enough to see that nothing else changed, without reading a Secret. */
+  withoutPassword: string
+}
+
 /**
- * Tells whether the engine knows this already. Keyed with the admin token: it stands in status, where it must not let
- * anybody try passwords.
+ * Keyed with the admin token: it stands in status, where it must not let anybody try passwords.
+ * @param engine which server it is with which database: what another was told is nothing
  */
-export function bodyHash(body: AccountBody, serverUid: string, token: string): string {
-  return createHmac('sha256', token)
-    .update(`${serverUid} ${canonicalHash(body)}`)
-    .digest('hex')
-    .slice(0, 24)
+export function bodyHash(body: AccountBody, engine: string, token: string): BodyHash {
+  const of = (part: unknown) =>
+    createHmac('sha256', token)
+      .update(`${engine} ${canonicalHash(part)}`)
+      .digest('hex')
+      .slice(0, 24)
+  const { password, ...rest } = body
+  const withoutPassword = `${of(rest)}.`
+  return { withoutPassword, whole: `${withoutPassword}${of(body)}` }
 }
 
 /** "12%" of a quota, else "3.4 MB". */

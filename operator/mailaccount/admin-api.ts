@@ -1,6 +1,7 @@
 /** The engine's admin API (server/admin/accounts.ts), called at a ready Pod over plain HTTP inside the cluster. */
 
 import { z } from 'zod'
+import type { Fence } from '../kube/fence.ts'
 
 const DEADLINE_MS = 10_000
 const MAX_ANSWER_BYTES = 65_536
@@ -22,8 +23,8 @@ export type AccountAnswer =
   | { kind: 'absent' }
   /** It will not get better by itself: an address that is taken, a field the engine refuses. */
   | { kind: 'refused'; reason: string; message: string }
-  /** Not now: no connection, restarting, not yet aware of a new domain or token. */
-  | { kind: 'unavailable'; message: string }
+  /** Not now: no connection, restarting, not yet aware of a new domain or token, or no answer within the deadline. */
+  | { kind: 'unavailable'; message: string; timedOut?: true }
 
 export interface AdminApi {
   put(body: AccountBody): Promise<AccountAnswer>
@@ -31,20 +32,27 @@ export interface AdminApi {
   remove(address: string): Promise<AccountAnswer>
 }
 
-/** @param origin "http://10.0.0.7:8080" */
-export function openAdminApi(origin: string, token: string, signal?: AbortSignal): AdminApi {
+/**
+ * @param origin "http://10.0.0.7:8080"
+ * @param fence asked before every call that changes something; what it throws is thrown on
+ * @param deadlineMs for a call, from its connection to the last byte of the answer
+ */
+export function openAdminApi(origin: string, token: string, fence: Fence, deadlineMs = DEADLINE_MS): AdminApi {
   const call = async (method: string, address: string, body?: AccountBody): Promise<AccountAnswer> => {
-    const deadline = AbortSignal.timeout(DEADLINE_MS)
+    if (method !== 'GET') fence()
     try {
       const response = await fetch(`${origin}/admin/v1/accounts/${encodeURIComponent(address)}`, {
         method,
         headers: { authorization: `Bearer ${token}`, ...(body ? { 'content-type': 'application/json' } : {}) },
         ...(body ? { body: JSON.stringify(body) } : {}),
-        signal: signal ? AbortSignal.any([signal, deadline]) : deadline,
+        signal: AbortSignal.timeout(deadlineMs),
         redirect: 'error',
       })
       return answerOf(method, response.status, await bounded(response))
     } catch (error) {
+      if (error instanceof DOMException && error.name === 'TimeoutError') {
+        return { kind: 'unavailable', message: `no answer within ${deadlineMs / 1000} s`, timedOut: true }
+      }
       const cause =
         error instanceof Error ? ((error.cause as Error | undefined)?.message ?? error.message) : String(error)
       return { kind: 'unavailable', message: cause }

@@ -1,7 +1,9 @@
 /** Where a MailServer's engine answers HTTP: a ready address of the EndpointSlices of Service `<name>-http`. */
 
 import { EndpointSlice } from '../kube/resources.ts'
-import { type KubeClient, type KubeObject, keyText, type ObjectKey, type Reflector } from '../kube/types.ts'
+import { type KubeClient, type KubeObject, keyText, type ObjectKey } from '../kube/types.ts'
+import type { Caches } from '../mailserver/caches.ts'
+import { httpServiceName } from '../mailserver/desired/names.ts'
 
 interface Slice extends KubeObject {
   endpoints?: { addresses?: string[]; conditions?: { ready?: boolean | null } }[] | null
@@ -28,20 +30,22 @@ export function readyOrigins(slices: readonly KubeObject[], service: string): st
 const LIST_MS = 5_000
 
 /**
- * The slices of a Service: from the cache, which holds those with the server's label (Kubernetes' own controller copies
- * a Service's labels to its slices); by a list where whoever makes slices does not copy labels.
+ * The slices of a server's HTTP Service: from the cache, which holds those with the server's label (Kubernetes' own
+ * controller copies a Service's labels to its slices); by a list where whoever makes slices does not copy labels.
  * @throws KubeError
  */
 export function createSliceFinder(
   client: Pick<KubeClient, 'list'>,
-  caches: readonly Reflector[],
+  caches: Pick<Caches, 'childrenOf'>,
   now: () => number = () => performance.now(),
-): (service: ObjectKey) => Promise<readonly KubeObject[]> {
+): (server: ObjectKey) => Promise<readonly KubeObject[]> {
   const lists = new Map<string, { until: number; slices: Promise<KubeObject[]> }>()
-  return async (service) => {
-    const cached = caches
-      .flatMap((reflector) => reflector.list(service.namespace))
-      .filter(({ metadata }) => metadata.labels?.['kubernetes.io/service-name'] === service.name)
+  return async (server) => {
+    const service = { namespace: server.namespace, name: httpServiceName(server.name) }
+    const cached = [...caches.childrenOf(server).values()].filter(
+      ({ kind, metadata }) =>
+        kind === EndpointSlice.kind && metadata.labels?.['kubernetes.io/service-name'] === service.name,
+    )
     if (cached.length > 0) return cached
     const id = keyText(service)
     for (const [key, { until }] of lists) if (until < now()) lists.delete(key)

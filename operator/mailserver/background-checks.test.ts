@@ -61,7 +61,7 @@ test('the same answer again is no news', async () => {
   })
   latest(KEY, 'x')
   await turn()
-  latest(KEY, 'x', 'now')
+  latest(KEY, 'x', { wish: 'now' })
   await turn()
   assert.deepEqual([times, news], [2, ['a']])
   stop()
@@ -97,11 +97,100 @@ test('no more than so many at once', async () => {
   stop()
 })
 
+test('who waits for a first answer goes before who had one, and this one before asking again', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const asked: string[] = []
+  const gates: PromiseWithResolvers<string>[] = []
+  const { latest, stop } = createBackgroundChecks<string, string>({
+    run: (input) => {
+      asked.push(input)
+      const gate = Promise.withResolvers<string>()
+      gates.push(gate)
+      return gate.promise
+    },
+    freshMs: () => 1,
+    onNews: () => {},
+    atOnce: 1,
+    random: () => 0.5, // due in the order in which they were answered
+  })
+  const answer = async () => {
+    gates.shift()?.resolve('no')
+    await turn()
+  }
+  const named = (name: string) => ({ namespace: 'n', name })
+  for (const name of ['failing', 'too', 'slow']) latest(named(name), name)
+  await answer()
+  await answer()
+  t.mock.timers.tick(2) // both are due again, and the third is still being asked about
+  latest(named('settled'), 'settled', { known: true })
+  latest(named('new'), 'new')
+  await answer()
+  await answer()
+  await answer()
+  assert.deepEqual(asked.slice(2), ['slow', 'new', 'settled', 'failing'])
+  stop()
+})
+
 test('a check that throws is no answer and ends nothing', async () => {
   const { latest, news, stop } = checks(async () => Promise.reject(new Error('bug')))
   latest(KEY, 'x')
   await turn()
   assert.equal(latest(KEY, 'x'), undefined)
   assert.deepEqual(news, [])
+  stop()
+})
+
+test('how often an answer has come again is told; news, another question and a wish begin anew', async () => {
+  const answers = ['a', 'a', 'a', 'b', 'b', 'b', 'b']
+  const told: string[] = []
+  const { latest, stop } = createBackgroundChecks<string, string>({
+    run: async () => answers.shift() ?? '',
+    freshMs: (answer, unchanged) => {
+      told.push(`${answer}${unchanged}`)
+      return 60_000
+    },
+    onNews: () => {},
+  })
+  const ask = async (input: string, wish: string) => {
+    latest(KEY, input, { wish })
+    await turn()
+  }
+  await ask('x', '1')
+  await ask('x', '2')
+  assert.deepEqual(told, ['a0', 'a0'])
+  stop()
+  told.length = 0
+  const timed = Promise.withResolvers<void>()
+  const again = createBackgroundChecks<string, string>({
+    run: async () => answers.shift() ?? '',
+    freshMs: (answer, unchanged) => {
+      told.push(`${answer}${unchanged}`)
+      if (answers.length === 0) timed.resolve()
+      return 1
+    },
+    onNews: () => {},
+  })
+  again.latest(KEY, 'x')
+  // The timer alone does not keep the process.
+  const alive = setInterval(() => {}, 1000)
+  await timed.promise
+  clearInterval(alive)
+  again.stop()
+  assert.deepEqual(told.slice(0, 5), ['a0', 'b0', 'b1', 'b2', 'b3'])
+})
+
+test('a check that does not hear its deadline gives its place to the others', async () => {
+  const { latest, stop } = createBackgroundChecks<string, string>({
+    run: async (input) => (input === 'deaf' ? new Promise<never>(() => {}) : `${input}!`),
+    freshMs: () => 60_000,
+    onNews: ({ name }) => heard.resolve(name),
+    atOnce: 1,
+    deadlineMs: 1,
+    graceMs: 1,
+  })
+  const heard = Promise.withResolvers<string>()
+  latest(KEY, 'deaf')
+  latest({ namespace: 'n', name: 'b' }, 'x')
+  assert.equal(await heard.promise, 'b')
   stop()
 })

@@ -7,6 +7,7 @@ import {
   EndpointSlice,
   HorizontalPodAutoscaler,
   Ingress,
+  Job,
   NetworkPolicy,
   PodDisruptionBudget,
   Secret,
@@ -22,6 +23,7 @@ export const BUILT_IN: readonly Resource[] = [
   Service,
   ServiceAccount,
   Deployment,
+  Job,
   PodDisruptionBudget,
   NetworkPolicy,
   Ingress,
@@ -29,13 +31,17 @@ export const BUILT_IN: readonly Resource[] = [
   EndpointSlice,
 ]
 
-/** Made by EndpointSlice's own controller: watched, never written. */
-export const READ_ONLY: readonly Resource[] = [EndpointSlice]
-
 /** Kinds of others: present once their operator is installed. */
 export const OPTIONAL = {
   Cluster: { group: 'postgresql.cnpg.io', kind: 'Cluster', plural: 'clusters', product: 'CloudNativePG' },
+  Pooler: { group: 'postgresql.cnpg.io', kind: 'Pooler', plural: 'poolers', product: 'CloudNativePG' },
   Certificate: { group: 'cert-manager.io', kind: 'Certificate', plural: 'certificates', product: 'cert-manager' },
+  CertificateRequest: {
+    group: 'cert-manager.io',
+    kind: 'CertificateRequest',
+    plural: 'certificaterequests',
+    product: 'cert-manager',
+  },
   DNSEndpoint: { group: 'externaldns.k8s.io', kind: 'DNSEndpoint', plural: 'dnsendpoints', product: 'external-dns' },
   ObjectStore: {
     group: 'barmancloud.cnpg.io',
@@ -72,15 +78,20 @@ export const OPTIONAL = {
 export type OptionalKind = keyof typeof OPTIONAL
 export const OPTIONAL_KINDS = Object.keys(OPTIONAL) as OptionalKind[]
 
+/** What other controllers make for objects of ours, with their labels: watched, never written. */
+export const READ_ONLY: readonly Pick<Resource, 'kind'>[] = [EndpointSlice, OPTIONAL.CertificateRequest]
+
 /** The kinds of others that a spec asks for. */
 export function wantedKinds(spec: MailServerSpec): Set<OptionalKind> {
   const { cnpg } = spec.database
   const { podMonitor, prometheusRule } = spec.monitoring
   const wishes: Record<OptionalKind, boolean> = {
     Cluster: cnpg !== undefined,
+    Pooler: cnpg?.pooler !== undefined,
     Certificate: spec.tls.issuerRef !== undefined,
+    CertificateRequest: spec.tls.issuerRef !== undefined,
     DNSEndpoint: spec.dns.publish === 'ExternalDNS',
-    ObjectStore: cnpg?.backup !== undefined,
+    ObjectStore: cnpg?.backup !== undefined || cnpg?.recovery !== undefined,
     ScheduledBackup: cnpg?.backup !== undefined,
     PodMonitor: podMonitor.enabled,
     PrometheusRule: prometheusRule.enabled,
@@ -97,6 +108,16 @@ export function idOf(object: Pick<KubeObject, 'kind' | 'metadata'>): string {
 
 export function idFor(resource: Pick<Resource, 'kind'>, name: string): string {
   return `${resource.kind}/${name}`
+}
+
+/**
+ * How an object of a MailServer is reached.
+ * @param served kinds of others as the API serves them now
+ */
+export function resourceOf({ kind }: KubeObject, served: Readonly<Partial<Record<string, Resource>>>): Resource {
+  const resource = BUILT_IN.find((one) => one.kind === kind) ?? served[kind]
+  if (!resource) throw new TypeError(`${kind} is not among the kinds of a MailServer`)
+  return resource
 }
 
 /** Every kind in the version that we know best: for rendering without a cluster. */

@@ -34,14 +34,17 @@ const byId = (...objects: KubeObject[]) => new Map(objects.map((one) => [idOf(on
 const names = (objects: readonly KubeObject[]) => objects.map(({ metadata }) => metadata.name)
 
 test('what is missing is applied, with its hash', () => {
-  const { apply, remove } = planChanges([object('a')], byId(), UID)
+  const { apply, unseen, remove } = planChanges([object('a')], byId(), UID)
   assert.deepEqual([names(apply), names(remove)], [['a'], []])
+  assert.ok(unseen.has('ConfigMap/a'))
   assert.ok(apply[0]?.metadata.annotations?.[APPLIED_HASH])
 })
 
 test('what is as desired is left alone', () => {
   assert.deepEqual(planChanges([object('a', { x: '1' })], byId(live(object('a', { x: '1' }))), UID), {
     apply: [],
+    unseen: new Set(),
+    release: [],
     remove: [],
   })
 })
@@ -82,4 +85,30 @@ for (const [what, one] of foreign) {
 
 test('what is kept stays although nothing desires it now', () => {
   assert.deepEqual(planChanges([], byId(live(object('old'))), UID, new Set(['ConfigMap/old'])).remove, [])
+})
+
+for (const [kind, component] of [
+  ['Cluster', 'mail-database'],
+  ['ObjectStore', 'mail-database'],
+  ['Secret', 'mail-dkim'],
+  ['Secret', 'mail-authority'],
+] as const) {
+  test(`a ${kind} of component ${component} outlives its wish, also when the MailServer owns it`, () => {
+    const { labels } = object('x').metadata
+    const data = live({ ...object('x', {}, { labels: { ...labels, 'app.kubernetes.io/name': component } }), kind })
+    assert.deepEqual(planChanges([], byId(data), UID).remove, [])
+  })
+}
+
+test('data is changed where it is, and never made by a change', () => {
+  const cluster = (size: string) => ({ ...object('db'), kind: 'Cluster', spec: { size } })
+  const uidOf = (...there: KubeObject[]) => planChanges([cluster('2Gi')], byId(...there), UID).apply[0]?.metadata.uid
+  assert.equal(uidOf(live(cluster('1Gi'))), 'uid of db')
+  assert.equal(uidOf(), undefined)
+  assert.equal(planChanges([cluster('1Gi')], byId(live(cluster('1Gi'))), UID).apply.length, 0)
+})
+
+test('a backup schedule that is not wanted any more goes, also where data is retained', () => {
+  const schedule = live({ ...object('x', {}, { ownerReferences: [] }), kind: 'ScheduledBackup' })
+  assert.deepEqual(names(planChanges([], byId(schedule), UID).remove), ['x'])
 })

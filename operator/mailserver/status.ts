@@ -1,37 +1,53 @@
 /** MailServer.status from what was observed. Pure. */
 
-import { ROTATE_DKIM } from '../api/group.ts'
 import type { MailServer } from '../api/mail-server.ts'
 import type { MailServerSpec } from '../api/mail-server-spec.ts'
-import type { DnsRecordStatus, MailServerStatus } from '../api/mail-server-status.ts'
+import {
+  type DkimKeyStatus,
+  type DnsRecordStatus,
+  type MailServerStatus,
+  STATUS_LIMITS,
+} from '../api/mail-server-status.ts'
+import { isCondition } from '../kube/conditions.ts'
 import type { Condition } from '../kube/types.ts'
 import { certificateFacts } from './dependencies/certificate.ts'
 import { databaseFacts } from './dependencies/database.ts'
-import { dnsSummary } from './dependencies/dns.ts'
+import { dkimKeyStatus } from './dependencies/dkim.ts'
 import { rolloutOf } from './dependencies/engine.ts'
+import { storageFacts } from './dependencies/storage.ts'
 import { selectorLabels } from './desired/names.ts'
+import { dnsStatus } from './dns-status.ts'
 import { idFor } from './kinds.ts'
 import type { Material } from './material.ts'
 import type { Observed } from './observe.ts'
 
 export interface StatusInput {
   server: MailServer
+  /** Of the spec that this is about. */
+  generation: number
   spec: MailServerSpec
   observed: Observed
   material: Pick<Material, 'certificate' | 'dkimKeys'>
   records: readonly DnsRecordStatus[]
   image: string
   conditions: Condition[]
+  now: Date
+  /** Its engines were told of an account. */
+  hasAccount: boolean
+  /** Annotation rotate-dkim as it was acted on. */
+  rotationRequest: string | undefined
 }
 
 export function statusOf(input: StatusInput): MailServerStatus {
-  const { server, spec, observed, material, records, image, conditions } = input
+  const { server, generation, spec, observed, material, records, image, conditions, rotationRequest, now, hasAccount } =
+    input
   const deployment = observed.children.get(idFor({ kind: 'Deployment' }, server.metadata.name))
   const rollout = deployment ? rolloutOf(deployment) : undefined
   const { hostname } = spec
-  const rotationRequest = server.metadata.annotations?.[ROTATE_DKIM]
+  // Without an account there is nobody's mail, and nothing that could be lost.
+  const inUse = (type: string) => hasAccount && (rollout?.available ?? 0) > 0 && isCondition(conditions, type, 'True')
   return {
-    observedGeneration: server.metadata.generation ?? 0,
+    observedGeneration: generation,
     conditions,
     replicas: rollout?.total ?? 0,
     readyReplicas: rollout?.ready ?? 0,
@@ -40,7 +56,10 @@ export function statusOf(input: StatusInput): MailServerStatus {
       .join(','),
     image,
     version: versionOf(image),
-    addresses: observed.addresses,
+    addresses: observed.addresses.slice(0, STATUS_LIMITS.addresses),
+    ...(observed.webAddresses.length > 0
+      ? { webAddresses: observed.webAddresses.slice(0, STATUS_LIMITS.addresses) }
+      : {}),
     endpoints: {
       smtp: `${hostname}:25`,
       submissions: `${hostname}:465`,
@@ -48,22 +67,24 @@ export function statusOf(input: StatusInput): MailServerStatus {
       imaps: `${hostname}:993`,
       jmap: `https://${hostname}/.well-known/jmap`,
     },
-    database: databaseFacts(spec, observed),
-    storage: spec.storage.s3 ? { kind: 'S3', bucket: spec.storage.s3.bucket } : { kind: 'Postgres' },
+    database: databaseFacts(spec, observed, inUse('DatabaseReady')),
+    storage: storageFacts(spec, observed, { inUse: inUse('StorageReady'), now }),
     certificate: certificateFacts(spec, observed, material.certificate),
     dkim: {
       ...(rotationRequest === undefined ? {} : { rotationRequest }),
-      keys: material.dkimKeys.map(({ domain, selector, algorithm, secretName, state, since }) => ({
-        domain,
-        selector,
-        algorithm,
-        secretName,
-        state,
-        since,
-      })),
+      ...listedKeys(material.dkimKeys.map((key) => dkimKeyStatus(key, spec, records))),
     },
-    dns: { summary: dnsSummary(records), records: [...records] },
+    dns: dnsStatus(records, spec.dns.ttlSeconds),
   }
+}
+
+/** A retiring key needs nothing any more, so those are missed least. In the same order. */
+function listedKeys(keys: readonly DkimKeyStatus[]): { keys: DkimKeyStatus[]; omitted?: number } {
+  const omitted = keys.length - STATUS_LIMITS.dkimKeys
+  if (omitted <= 0) return { keys: [...keys] }
+  const last = (key: DkimKeyStatus) => (key.state === 'Retiring' ? 1 : 0)
+  const listed = new Set(keys.toSorted((a, b) => last(a) - last(b)).slice(0, STATUS_LIMITS.dkimKeys))
+  return { keys: keys.filter((key) => listed.has(key)), omitted }
 }
 
 /** The tag of an image reference; part of the digest where there is none. */
@@ -71,19 +92,4 @@ function versionOf(image: string): string {
   const [name = '', digest] = image.split('@')
   const tag = /:([\w.-]+)$/.exec(name)?.[1]
   return tag ?? (digest ? digest.slice(0, 19) : 'latest')
-}
-
-/** Which image: the spec's, else what was pinned when the server was made, so that a new operator restarts nothing. */
-export function imageOf(
-  server: MailServer,
-  spec: MailServerSpec,
-  observed: Pick<Observed, 'children'>,
-  fallback: string | undefined,
-): string | undefined {
-  const deployment = observed.children.get(idFor({ kind: 'Deployment' }, server.metadata.name))
-  type Template = { template?: { spec?: { containers?: { name: string; image?: string }[] } } }
-  const running = (deployment?.spec as Template | undefined)?.template?.spec?.containers?.find(
-    ({ name }) => name === 'engine',
-  )?.image
-  return spec.image ?? server.status?.image ?? running ?? fallback
 }

@@ -5,6 +5,8 @@ export interface Account {
   id: string
   /** Primary address, lower case: alice@example.org. Also the login name. */
   address: string
+  /** The person's name, for From. */
+  displayName: string | undefined
   /** No login and no submission; mail is still received. */
   disabled: boolean
   quotaBytes: number | undefined
@@ -36,7 +38,7 @@ export type Resolution =
 export interface Accounts {
   /** Verifies in constant time; undefined for wrong name or password alike. Successful checks are remembered shortly, so that HTTP clients do not pay scrypt per request. @throws Unavailable */
   authenticate(login: string, password: string): Promise<Account | undefined>
-  /** A disabled account's address leads to it as ever. @throws Unavailable */
+  /** A disabled account's address leads to it as ever. @throws Unavailable also while there is no account at all */
   resolve(address: string): Promise<Resolution>
   /** True when the account may send with this reverse-path or From: its address, an alias, or a subaddress of them. */
   maySendAs(account: Account, address: string): Promise<boolean>

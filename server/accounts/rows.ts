@@ -10,13 +10,14 @@ export const ACCOUNT_CHANNEL = 'mail_account'
 export interface AccountRow {
   id: string
   address: string
+  display_name: string | null
   disabled: boolean
   quota_bytes: string | null
   used_bytes: string
   password_hash: string | null
 }
 
-const COLUMNS = 'a.id, a.address, a.disabled, a.quota_bytes, s.used_bytes, a.password_hash'
+const COLUMNS = 'a.id, a.address, a.display_name, a.disabled, a.quota_bytes, s.used_bytes, a.password_hash'
 const TABLES = 'account a join account_state s on s.account_id = a.id'
 /** Messages deleted per statement when an account goes. */
 const DELETE_BATCH = 2000
@@ -25,6 +26,7 @@ export function toAccount(row: AccountRow): Account {
   return {
     id: formatId('a', row.id),
     address: row.address,
+    displayName: row.display_name ?? undefined,
     disabled: row.disabled,
     quotaBytes: row.quota_bytes === null ? undefined : Number(row.quota_bytes),
     usedBytes: Number(row.used_bytes),
@@ -38,6 +40,11 @@ export async function readByAddress(db: Queryable, address: string): Promise<Acc
     [address],
   )
   return row
+}
+
+export async function hasAnyAccount(db: Queryable): Promise<boolean> {
+  const [row] = await db.query<{ found: boolean }>('select exists(select from account) as found')
+  return row?.found === true
 }
 
 export async function readById(db: Queryable, id: number): Promise<AccountRow | undefined> {

@@ -141,6 +141,16 @@ test('an address outside of our domains is refused', async () => {
   await assert.rejects(accounts.put({ address: 'grace@example.org', aliases: ['nonsense'] }), UnknownDomain)
 })
 
+test('an account at a domain that is not served any more can log in and gets no mail (docs/backup-restore.md)', async () => {
+  const { domains } = engineConfigSchema.parse({
+    hostname: 'past.example.org',
+    domains: [{ name: 'past.example.org' }],
+  })
+  using own = createAccounts({ db: store.db, domains: () => domains, now: () => new Date(time) })
+  assert.equal((await own.authenticate('alice@example.org', 'alice-password'))?.id, store.alice.id)
+  assert.deepEqual(await own.resolve('alice@example.org'), { kind: 'foreign' })
+})
+
 test('removing an account takes its mail along and frees its addresses', async () => {
   const { account } = await accounts.put({ address: 'heidi@example.org', aliases: ['hd@example.org'] })
   const raw = Buffer.from('Message-ID: <1@x>\r\nSubject: s\r\n\r\nbody')
@@ -160,6 +170,17 @@ test('removing an account takes its mail along and frees its addresses', async (
     assert.deepEqual(await store.db.query(`select from ${table} where account_id = $1`, [number]), [], table)
   }
   assert.equal((await store.db.query('select from membership')).length, 0)
+})
+
+test('mail for whom nobody knows is deferred until somebody has an account, then refused', async () => {
+  await using empty = await startTestStore({ config: { domains: [{ name: 'example.org' }] } })
+  for (const { address } of [empty.alice, empty.bob]) await empty.accounts.remove(address)
+  const { accounts: others } = await empty.replica()
+  await assert.rejects(others.resolve('carol@example.org'), new Unavailable('nobody has an account yet'))
+  assert.deepEqual(await others.resolve('carol@example.net'), { kind: 'foreign' })
+  await empty.accounts.put({ address: 'dave@example.org', aliases: [], password: 'secret' })
+  await until(async () => (await others.resolve('dave@example.org')).kind === 'local')
+  assert.deepEqual(await others.resolve('carol@example.org'), { kind: 'unknown' })
 })
 
 test('accounts are listed by address, a page at a time', async () => {

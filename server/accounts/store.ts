@@ -10,6 +10,7 @@ import {
   type AccountRow,
   deleteAccount,
   hasAlias,
+  hasAnyAccount,
   readByAddress,
   readById,
   readPage,
@@ -74,6 +75,14 @@ export function createAccounts({ db, domains, now }: AccountsDeps): Accounts & D
     return row
   }
 
+  let settled = false
+  /** In a database that is still being set up, or was made anew, nobody is known: nobody's mail may bounce for that. */
+  async function absent(): Promise<Resolution> {
+    settled ||= await hasAnyAccount(db)
+    if (!settled) throw new Unavailable('nobody has an account yet')
+    return { kind: 'unknown' }
+  }
+
   async function resolve(text: string): Promise<Resolution> {
     const parsed = parseAddress(text)
     const domain = parsed && domainNamed(parsed.domain)
@@ -88,7 +97,7 @@ export function createAccounts({ db, domains, now }: AccountsDeps): Accounts & D
     if (row) return { kind: 'local', account: toAccount(row), detail: parsed.detail }
     const catchAll = domain.catchAll === undefined ? undefined : normalizeAddress(domain.catchAll)
     const caught = catchAll === undefined ? undefined : await lookUp(catchAll)
-    if (!caught) return { kind: 'unknown' }
+    if (!caught) return absent()
     return { kind: 'local', account: toAccount(caught), detail: undefined }
   }
 

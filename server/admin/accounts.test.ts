@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -23,7 +23,7 @@ after(() => resources.disposeAsync())
 const postgres = resources.use(await startTestPostgres())
 await migrate({ url: postgres.url, logger: log })
 const db = resources.use(await openDatabase({ url: postgres.url, connections: 2, logger: log }))
-const domains = [{ name: 'example.org', dkim: [] }]
+const domains = ['example.org', 'example.xn--p1ai'].map((name) => ({ name, dkim: [] }))
 const accounts = resources.use(createAccounts({ db, domains: () => domains, now: () => new Date() }))
 const directory = await mkdtemp(join(tmpdir(), 'mail-admin-'))
 resources.defer(() => rm(directory, { recursive: true }))
@@ -56,7 +56,9 @@ async function ask(method: string, path: string, body?: unknown, authorization =
 
 test('without a token file there is no admin API; with one, only its bearer gets in', async () => {
   assert.equal((await ask('GET', '')).status, 404)
-  await writeFile(file, 's3cret\n')
+  // As Kubernetes changes a mounted file: half a token would be one, too.
+  await writeFile(`${file}.new`, 's3cret\n')
+  await rename(`${file}.new`, file)
   while ((await ask('GET', '')).status === 404) await new Promise((resolve) => setTimeout(resolve, 5))
   assert.equal((await ask('GET', '', undefined, 'Bearer other')).status, 401)
   assert.equal((await ask('GET', '', undefined, '')).status, 401)
@@ -94,3 +96,22 @@ test('what is wrong is said by field; what is taken by 409; what is away by 503'
   assert.equal((await ask('GET', '')).status, 503)
   away = false
 })
+
+for (const address of ['ann@example.xn--p1ai', "o'hara+tag@example.org", 'a.b/c=d&e@example.org']) {
+  test(`an account may be ${address}`, async () => {
+    assert.equal((await ask('PUT', `/${encodeURIComponent(address)}`, { address, password: 'x' })).status, 201)
+  })
+}
+
+for (const address of [
+  '.ann@example.org',
+  'a..b@example.org',
+  'a b@example.org',
+  'ann@localhost',
+  'ann@-.example.org',
+]) {
+  test(`${address} is no address of an account`, async () => {
+    const { status, body } = await ask('PUT', `/${encodeURIComponent(address)}`, { address, password: 'x' })
+    assert.deepEqual([status, body?.fields], [422, { address: 'must be an address like ann@example.org' }])
+  })
+}

@@ -12,7 +12,16 @@ const PATH = '/admin/v1/accounts'
 const MAX_BODY_BYTES = 1_048_576
 const MAX_PAGE = 1000
 
-const address = z.email().max(254)
+const ATOM = "[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
+const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?'
+/** A dot-string (RFC 5321 §4.1.2) at a domain of A-labels (RFC 5890); which domains are ours is asked elsewhere. */
+const address = z
+  .string()
+  .max(254)
+  .regex(
+    new RegExp(`^${ATOM}(?:\\.${ATOM})*@(?:${LABEL}\\.)+${LABEL}$`, 'i'),
+    'must be an address like ann@example.org',
+  )
 const accountSpec = z.strictObject({
   address,
   aliases: z.array(address).max(1000).default([]),
@@ -33,6 +42,7 @@ const page = z.strictObject({
 export function adminRoute({ accounts, token }: { accounts: Accounts; token: AdminToken }): NamedRoute {
   return {
     name: 'admin',
+    inside: true,
     async handle(context) {
       const { pathname } = context.url
       if (pathname !== PATH && !pathname.startsWith(`${PATH}/`)) return false

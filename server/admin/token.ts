@@ -25,10 +25,9 @@ export async function watchAdminToken(options: {
     expected = token === '' ? undefined : digest(token)
     log.info({ enabled: expected !== undefined }, 'admin API')
   }
-  await load()
   const stop = await watchFiles({
     paths: () => [file],
-    onChange: load,
+    read: load,
     ...(intervalMs === undefined ? {} : { intervalMs }),
   })
   return {

@@ -116,15 +116,18 @@ async function signatureOf(paths: readonly string[]): Promise<string> {
   return parts.join('\n')
 }
 
+/** One after the other: of several that are missing, the error always names the first. */
 async function readFiles(paths: readonly string[], signature: string): Promise<Files> {
-  const [accessKey, secretKey, ca] = await Promise.all(
-    paths.map((path) =>
-      readFile(path, 'utf8').catch((cause) => {
+  const texts: string[] = []
+  for (const path of paths) {
+    texts.push(
+      await readFile(path, 'utf8').catch((cause) => {
         throw new Unavailable(`bucket: cannot read ${path}`, { cause })
       }),
-    ),
-  )
-  return { accessKey: accessKey?.trim() ?? '', secretKey: secretKey?.trim() ?? '', ca, signature }
+    )
+  }
+  const [accessKey = '', secretKey = '', ca] = texts
+  return { accessKey: accessKey.trim(), secretKey: secretKey.trim(), ca, signature }
 }
 
 function withDeadline<T>(work: Promise<T>, deadlineMs: number): Promise<T> {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { Client } from 'minio'
+import { freePorts } from '../../operator/local/free-port.ts'
 import { type S3Server, startS3Server } from '../../operator/local/s3/server.ts'
 import { startTestStore, type TestStore } from '../../test/mailstore.ts'
 import { engineConfigSchema } from '../config.ts'
@@ -121,12 +122,9 @@ test('what is in the way is named: bucket, credentials, server', async () => {
   await assert.rejects(noBucket.check(), { name: 'Unavailable', message: /bucket missing does not exist/ })
   const noFiles = createS3Blobs(store.db, configFor(server.url), join(directory, 'nowhere'))
   await assert.rejects(noFiles.check(), { name: 'Unavailable', message: /cannot read .*accessKey/ })
-  const closed = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => closed.once('listening', resolve))
-  const address = closed.address()
-  await new Promise((resolve) => closed.close(resolve))
-  assert.ok(address && typeof address !== 'string')
-  const noServer = createS3Blobs(store.db, configFor(`http://127.0.0.1:${address.port}`), directory)
+  // Not one the system gave and took back: those it gives to the next outgoing connection of any program.
+  const [nobody] = await freePorts(1)
+  const noServer = createS3Blobs(store.db, configFor(`http://127.0.0.1:${nobody}`), directory)
   await assert.rejects(noServer.check(), { name: 'Unavailable', message: /ECONNREFUSED/ })
   await assert.rejects(noServer.put(bytesOf(300)), Unavailable)
 })

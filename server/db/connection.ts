@@ -1,8 +1,8 @@
-/** How every connection of the engine to Postgres is made: TLS, deadlines, keep-alive. */
+/** How every connection of the engine to Postgres is made: TLS, deadlines, keep-alive, and the settings of its session. */
 import { readFileSync } from 'node:fs'
-import type { ClientConfig } from 'pg'
+import type { ClientBase, ClientConfig } from 'pg'
 
-/** From TCP connect to ReadyForQuery, and the wait for a free connection of the pool. */
+/** From TCP connect to ReadyForQuery, the wait for a free connection of the pool, and setting up its session. */
 export const CONNECT_DEADLINE_MS = 10_000
 /** What the server enforces on one statement; the client's own deadline is a little later, for a server that is gone. */
 const STATEMENT_DEADLINE_MS = 30_000
@@ -39,14 +39,28 @@ export function connectionConfig(options: ConnectionOptions, deadlines = true): 
     connectionTimeoutMillis: CONNECT_DEADLINE_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    // Every query of ours walks an index in its order and stops early. A mailbox that grew since the last ANALYZE looks small
-    // to the planner, which would then read and sort all of it; a plan kept from that time would stay as bad.
-    options: '-c enable_bitmapscan=off -c plan_cache_mode=force_custom_plan',
-    ...(deadlines && {
-      query_timeout: ANSWER_DEADLINE_MS,
-      statement_timeout: STATEMENT_DEADLINE_MS,
-      lock_timeout: LOCK_DEADLINE_MS,
-      idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
-    }),
+    ...(deadlines && { query_timeout: ANSWER_DEADLINE_MS }),
   }
+}
+
+// Every query of ours walks an index in its order and stops early. A mailbox that grew since the last ANALYZE looks small
+// to the planner, which would then read and sort all of it; a plan kept from that time would stay as bad.
+const PLANNER = ['enable_bitmapscan = off', 'plan_cache_mode = force_custom_plan']
+const DEADLINES = [
+  `statement_timeout = ${STATEMENT_DEADLINE_MS}`,
+  `lock_timeout = ${LOCK_DEADLINE_MS}`,
+  `idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS}`,
+]
+
+/**
+ * The first statement of a new connection. Startup parameters would save it, but PgBouncer in front of Postgres refuses
+ * those that it does not know, and as CloudNativePG configures it, drops `options` without a word.
+ * @param deadlines false for migrations, which may run long
+ * @throws what the driver throws; the connection is not to be used then
+ */
+export async function setUpSession(client: ClientBase, deadlines = true): Promise<void> {
+  const settings = deadlines ? [...PLANNER, ...DEADLINES] : PLANNER
+  // PgBouncer lets a client in before it has a server for it: the wait shows here.
+  const query = { text: settings.map((setting) => `set ${setting}`).join('; '), query_timeout: CONNECT_DEADLINE_MS }
+  await client.query(query)
 }

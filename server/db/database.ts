@@ -14,8 +14,12 @@ export type Transaction = Queryable
 export interface Database extends Queryable, AsyncDisposable {
   /** Runs `work` in one READ COMMITTED transaction; retried when Postgres reports a deadlock or a serialization failure. */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
-  /** LISTEN on a dedicated connection that re-connects by itself; `onReconnect` of every listener runs after a gap. */
-  listen(channel: string, onNotify: (payload: string) => void, onReconnect: () => void): () => void
+  /**
+   * LISTEN on a dedicated connection that re-connects by itself. `onGap` runs whenever listening to the channel has begun,
+   * at first and after each lost connection: what was told before that may have been missed.
+   * @returns stops it
+   */
+  listen(channel: string, onNotify: (payload: string) => void, onGap: () => void): () => void
   /**
    * Names this process in rows that others must be able to judge: it holds the session advisory lock of this number (see
    * listener.ts) while it lives and reaches Postgres. 1 .. 2^31-1.

@@ -43,6 +43,9 @@ export function isRetryable(error: unknown): boolean {
   return code === '40P01' || code === '40001'
 }
 
+/** Postgres does not take our name and password for a new connection (SQLSTATE class 28). */
+export const isLoginRefused = (error: unknown): boolean => codeOf(error)?.startsWith('28') ?? false
+
 /** True when the connection itself cannot be trusted any more. */
 export function breaksConnection(error: unknown): boolean {
   const code = codeOf(error)
@@ -60,8 +63,13 @@ export function breaksConnection(error: unknown): boolean {
 /** The error as the engine knows it: Unavailable when trying again later may help, unchanged otherwise. */
 export function asEngineError(error: unknown): unknown {
   if (error instanceof Unavailable || !isTemporary(error)) return error
-  const reason = error instanceof Error ? error.message : String(error)
-  return new Unavailable(`database: ${reason}`, { cause: error })
+  return new Unavailable(`database: ${reasonOf(error)}`, { cause: error })
+}
+
+function reasonOf(error: unknown): string {
+  // Node tries every address of a name, and its report of all failures has no words of its own.
+  if (error instanceof AggregateError) return error.errors.map(reasonOf).join(', ')
+  return error instanceof Error ? error.message : String(error)
 }
 
 function isTemporary(error: unknown): boolean {

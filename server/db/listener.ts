@@ -1,7 +1,7 @@
 /** LISTEN on one dedicated connection that re-connects by itself. It also carries the process's identity (see Database.owner). */
 import pg from 'pg'
 import type { Logger } from 'pino'
-import { type ConnectionOptions, connectionConfig } from './connection.ts'
+import { type ConnectionOptions, connectionConfig, setUpSession } from './connection.ts'
 
 const FIRST_RETRY_MS = 100
 const LAST_RETRY_MS = 5_000
@@ -13,11 +13,12 @@ export const OWNER_LOCK_CLASS = 0x6d61696c // 'mail'
 interface Subscription {
   channel: string
   onNotify: (payload: string) => void
-  onReconnect: () => void
+  onGap: () => void
 }
 
 export interface Listener extends AsyncDisposable {
-  listen(channel: string, onNotify: (payload: string) => void, onReconnect: () => void): () => void
+  /** As Database.listen. */
+  listen(channel: string, onNotify: (payload: string) => void, onGap: () => void): () => void
 }
 
 /**
@@ -45,14 +46,14 @@ export function startListener(options: ConnectionOptions, owner: number, logger:
     })
     try {
       await client.connect()
+      await setUpSession(client)
       // Not the blocking form: after a broken connection the old session may hold it until the server notices.
       await client.query('select pg_try_advisory_lock($1, $2)', [OWNER_LOCK_CLASS, owner])
-      for (const channel of new Set([...subscriptions].map((one) => one.channel))) await client.query(listenTo(channel))
+      // From here on a subscription brings its own channel; until now there was nobody to tell.
       current = client
-      if (connectedBefore) {
-        logger.info('listening to database notifications again')
-        for (const one of [...subscriptions]) notify(one.onReconnect)
-      }
+      const channels = new Set([...subscriptions].map((one) => one.channel))
+      await Promise.all([...channels].map((channel) => beginListening(client, channel)))
+      if (connectedBefore) logger.info('listening to database notifications again')
       connectedBefore = true
       const probe = setInterval(() => {
         client.query('select 1').catch(() => lost.resolve())
@@ -65,6 +66,12 @@ export function startListener(options: ConnectionOptions, owner: number, logger:
       const ended = client.end().catch(() => {})
       if (stopped.signal.aborted) await ended
     }
+  }
+
+  /** Who waits for news of the channel may have missed some until now. */
+  async function beginListening(client: pg.Client, channel: string): Promise<void> {
+    await client.query(`listen ${pg.escapeIdentifier(channel)}`)
+    for (const one of [...subscriptions]) if (one.channel === channel) notify(one.onGap)
   }
 
   function notify(callback: () => void): void {
@@ -90,11 +97,11 @@ export function startListener(options: ConnectionOptions, owner: number, logger:
 
   const running = run()
   return {
-    listen(channel, onNotify, onReconnect) {
-      const subscription = { channel, onNotify, onReconnect }
+    listen(channel, onNotify, onGap) {
+      const subscription = { channel, onNotify, onGap }
       const isNew = ![...subscriptions].some((one) => one.channel === channel)
       subscriptions.add(subscription)
-      if (isNew) current?.query(listenTo(channel)).catch(() => {}) // lost: the next connection listens to it
+      if (isNew && current) beginListening(current, channel).catch(() => {}) // lost: the next connection listens to it
       return () => {
         subscriptions.delete(subscription)
       }
@@ -104,10 +111,6 @@ export function startListener(options: ConnectionOptions, owner: number, logger:
       await running
     },
   }
-}
-
-function listenTo(channel: string): string {
-  return `listen ${pg.escapeIdentifier(channel)}`
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

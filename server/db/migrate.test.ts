@@ -7,7 +7,8 @@ import pg from 'pg'
 import { pino } from 'pino'
 import { startTestPostgres, type TestPostgres } from '../../test/postgres.ts'
 import { Unavailable } from './database.ts'
-import { migrate, SchemaMismatch } from './migrate.ts'
+import { migrate } from './migrate.ts'
+import { SchemaMismatch } from './migrations.ts'
 
 const logger = pino({ level: 'silent' })
 let postgres: TestPostgres

@@ -7,14 +7,12 @@
  *   -- compatible: yes      engines that do not know this migration run on with it (expand). Default: no.
  *   -- transaction: no      for CREATE INDEX CONCURRENTLY; the file is one statement then and must be repeatable.
  */
-import { createHash } from 'node:crypto'
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import pg from 'pg'
 import type { Logger } from 'pino'
-import { type ConnectionOptions, connectionConfig } from './connection.ts'
+import { type ConnectionOptions, connectionConfig, setUpSession } from './connection.ts'
 import { Unavailable } from './database.ts'
 import { asEngineError } from './errors.ts'
+import { appliedMigrations, compareMigrations, type Migration, readMigrations, SchemaMismatch } from './migrations.ts'
 
 /** Beside OWNER_LOCK_CLASS in listener.ts. */
 const MIGRATION_LOCK_CLASS = 0x6d696772 // 'migr'
@@ -28,31 +26,18 @@ export interface MigrateOptions extends ConnectionOptions {
   deadlineMs?: number
 }
 
-export interface Migration {
-  version: number
-  name: string
-  sql: string
-  checksum: string
-  compatible: boolean
-  inTransaction: boolean
-}
-
-/** The schema in the database and the one in this code do not fit; trying again does not help. */
-export class SchemaMismatch extends Error {
-  override name = 'SchemaMismatch'
-}
-
 /**
  * Applies what is missing.
  * @returns names of the migrations applied now
  * @throws Unavailable when Postgres is away or another replica migrates for longer than the deadline; SchemaMismatch
  */
 export async function migrate(options: MigrateOptions): Promise<string[]> {
-  const migrations = await readMigrations(options.directory ?? join(import.meta.dirname, 'migrations'))
+  const migrations = await readMigrations(options.directory)
   const client = new pg.Client(connectionConfig({ ...options, applicationName: 'mail-engine-migrate' }, false))
   client.on('error', () => {}) // the statement in progress reports it
   try {
     await client.connect()
+    await setUpSession(client, false)
     await takeLock(client, Date.now() + (options.deadlineMs ?? 120_000))
     return await applyMissing(client, migrations, options.logger)
   } catch (error) {
@@ -60,25 +45,6 @@ export async function migrate(options: MigrateOptions): Promise<string[]> {
   } finally {
     await client.end().catch(() => {}) // gives the lock back
   }
-}
-
-/** @throws SchemaMismatch when two files have one number */
-export async function readMigrations(directory: string): Promise<Migration[]> {
-  const migrations: Migration[] = []
-  for (const file of (await readdir(directory)).filter((name) => /^\d+_.*\.sql$/.test(name)).sort()) {
-    const sql = await readFile(join(directory, file), 'utf8')
-    const version = Number.parseInt(file, 10)
-    if (migrations.some((one) => one.version === version)) throw new SchemaMismatch(`two migrations are ${version}`)
-    migrations.push({
-      version,
-      name: file.replace(/\.sql$/, ''),
-      sql,
-      checksum: createHash('sha256').update(sql).digest('hex'),
-      compatible: /^-- compatible: yes$/m.test(sql),
-      inTransaction: !/^-- transaction: no$/m.test(sql),
-    })
-  }
-  return migrations.sort((a, b) => a.version - b.version)
 }
 
 async function takeLock(client: pg.Client, deadline: number): Promise<void> {
@@ -97,23 +63,14 @@ async function applyMissing(client: pg.Client, migrations: Migration[], logger: 
     checksum text not null,
     compatible boolean not null,
     applied_at timestamptz not null default now())`)
-  const { rows } = await client.query<{ version: number; name: string; checksum: string; compatible: boolean }>(
-    'select version, name, checksum, compatible from schema_migration order by version',
-  )
-  const known = new Map(migrations.map((one) => [one.version, one]))
-  for (const applied of rows) {
-    const ours = known.get(applied.version)
-    if (!ours && !applied.compatible) {
-      throw new SchemaMismatch(
-        `the database has migration ${applied.name}, which this version of the engine is too old for`,
-      )
-    }
-    if (ours && ours.checksum !== applied.checksum) {
-      throw new SchemaMismatch(`migration ${applied.name} was changed after it was applied`)
-    }
+  const { missing, unknown, changed } = compareMigrations(migrations, await appliedMigrations(client))
+  const contracted = unknown.find(({ compatible }) => !compatible)
+  if (contracted) {
+    throw new SchemaMismatch(
+      `the database has migration ${contracted.name}, which this version of the engine is too old for`,
+    )
   }
-  const done = new Set(rows.map((one) => one.version))
-  const missing = migrations.filter((one) => !done.has(one.version))
+  if (changed[0]) throw new SchemaMismatch(`migration ${changed[0].name} was changed after it was applied`)
   for (const migration of missing) {
     await apply(client, migration)
     logger.info({ migration: migration.name }, 'applied a schema migration')

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { after, before, test } from 'node:test'
 import { pino } from 'pino'
+import { freePorts } from '../../operator/local/free-port.ts'
 import { startTestPostgres, type TestPostgres } from '../../test/postgres.ts'
 import { type Database, Unavailable } from './database.ts'
 import { openDatabase } from './pool.ts'
@@ -30,13 +29,9 @@ async function until(condition: () => Promise<boolean> | boolean): Promise<void>
 }
 
 test('nobody listens: Unavailable, and the pool stays usable', async () => {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  assert.ok(address && typeof address !== 'string')
-  server.close()
-  await using away = await openDatabase({ url: `postgres://x@127.0.0.1:${address.port}/x`, connections: 1, logger })
+  // Not one the system gave and took back: those it gives to the next that asks.
+  const [nobody] = await freePorts(1)
+  await using away = await openDatabase({ url: `postgres://x@127.0.0.1:${nobody}/x`, connections: 1, logger })
   await assert.rejects(away.query('select 1'), Unavailable)
   await assert.rejects(
     away.transaction((tx) => tx.query('select 1')),
@@ -95,6 +90,20 @@ test('a connection that dies in a transaction makes it Unavailable, and the next
   assert.deepEqual(await db.query('select 1 as one'), [{ one: 1 }])
 })
 
+test('after a change of the password open connections serve who would need more; with none it is Unavailable', async () => {
+  await db.query(`create role rotated login password 'old'`)
+  const url = new URL(postgres.url)
+  url.username = 'rotated'
+  url.password = 'old'
+  await using used = await openDatabase({ url: url.href, connections: 4, logger })
+  await using unused = await openDatabase({ url: url.href, connections: 4, logger })
+  await used.query('select 1')
+  await db.query(`alter role rotated password 'new'`)
+  const asking = Array.from({ length: 4 }, () => used.query('select 1 as one'))
+  assert.deepEqual((await Promise.all(asking)).flat(), Array(4).fill({ one: 1 }))
+  await assert.rejects(unused.query('select 1'), Unavailable)
+})
+
 test('notifications arrive, and after the connection was lost listeners are told and hear again', async () => {
   const heard: string[] = []
   let gaps = 0
@@ -108,10 +117,38 @@ test('notifications arrive, and after the connection was lost listeners are told
     return heard.includes(payload)
   }
   await until(() => isHeard('before'))
+  assert.equal(gaps, 1, 'it has begun')
   await killConnections()
-  await until(() => gaps === 1)
+  await until(() => gaps === 2)
   await until(() => isHeard('after'))
   stop()
+})
+
+test('a channel that is subscribed to before, while or after the connection is made is listened to, and that is told', async () => {
+  await using late = await openDatabase({ url: postgres.url, connections: 1, logger })
+  const heard = new Set<string>()
+  const begun = new Set<string>()
+  const channels: string[] = []
+  const subscribe = () => {
+    const channel = `channel${channels.length}`
+    channels.push(channel)
+    late.listen(
+      channel,
+      () => heard.add(channel),
+      () => begun.add(channel),
+    )
+  }
+  const tell = async (some: readonly string[]) => {
+    for (const channel of some) await db.query('select pg_notify($1, $2)', [channel, ''])
+  }
+  subscribe()
+  while (heard.size === 0) {
+    if (channels.length < 10) subscribe()
+    await tell(channels.slice(0, 1))
+  }
+  subscribe()
+  while (heard.size < channels.length) await tell(channels)
+  assert.deepEqual([...begun].sort(), channels.toSorted())
 })
 
 test('the owner lock is held while the process lives, again after a lost connection', async () => {

@@ -3,9 +3,9 @@ import { randomInt } from 'node:crypto'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
-import { type ConnectionOptions, connectionConfig } from './connection.ts'
+import { CONNECT_DEADLINE_MS, type ConnectionOptions, connectionConfig, setUpSession } from './connection.ts'
 import { type Database, type Queryable, type Transaction, Unavailable } from './database.ts'
-import { asEngineError, breaksConnection, isRetryable } from './errors.ts'
+import { asEngineError, breaksConnection, isLoginRefused, isRetryable } from './errors.ts'
 import { startListener } from './listener.ts'
 import { createPoolMetrics } from './metrics.ts'
 
@@ -15,6 +15,8 @@ const TRANSACTION_ATTEMPTS = 5
 const IDLE_CONNECTION_MS = 60_000
 /** A connection is renewed after this, so that none clings to a server that was demoted. */
 const CONNECTION_LIFETIME_S = 1_800
+/** Between looks for a free connection while Postgres refuses new ones. */
+const REFUSED_LOGIN_PAUSE_MS = 50
 
 export interface OpenOptions extends ConnectionOptions {
   /** Most connections at a time, besides the one for notifications. */
@@ -35,6 +37,7 @@ export async function openDatabase(options: OpenOptions): Promise<Database> {
     idleTimeoutMillis: IDLE_CONNECTION_MS,
     maxLifetimeSeconds: CONNECTION_LIFETIME_S,
     pipeline: true,
+    onConnect: (client) => setUpSession(client),
     types: { getTypeParser },
   })
   pool.on('error', (err) => logger.debug({ err }, 'an idle database connection ended'))
@@ -48,12 +51,25 @@ export async function openDatabase(options: OpenOptions): Promise<Database> {
   async function checkout(): Promise<pg.PoolClient> {
     const startedAt = performance.now()
     try {
-      return await pool.connect()
+      return await connect()
     } catch (error) {
       metrics.failures.inc()
       throw asEngineError(error)
     } finally {
       metrics.wait.observe((performance.now() - startedAt) / 1000)
+    }
+  }
+
+  /** Open connections outlive a change of the password, so while there are some, who is refused a new one waits for one. */
+  async function connect(): Promise<pg.PoolClient> {
+    const deadline = performance.now() + CONNECT_DEADLINE_MS
+    for (;;) {
+      try {
+        return await pool.connect()
+      } catch (error) {
+        if (!isLoginRefused(error) || pool.totalCount === 0 || performance.now() > deadline) throw error
+        await new Promise((resolve) => setTimeout(resolve, REFUSED_LOGIN_PAUSE_MS))
+      }
     }
   }
 

@@ -23,11 +23,20 @@ const RETRY_AFTER_SECONDS = '5'
 export interface NamedRoute {
   name: string
   handle: Route
+  /** For the cluster alone: who comes from outside is not told that it is there. */
+  inside?: boolean
+}
+
+export interface HttpSession {
+  remoteAddress: string
+  peerAddress: string
+  /** The connection came to a port for the world. */
+  outside?: boolean
 }
 
 export interface HttpServer extends AsyncDisposable {
   /** Speaks HTTP on a connection. */
-  serve(socket: Socket, session: { remoteAddress: string; peerAddress: string }): void
+  serve(socket: Socket, session: HttpSession): void
   /** Asked in order; routes may come later, as their parts start. */
   routes: NamedRoute[]
   /** Closes idle connections, and every other one after its answer. */
@@ -36,7 +45,7 @@ export interface HttpServer extends AsyncDisposable {
 
 export function createHttpServer({ metrics, log }: { metrics: HttpMetrics; log: Logger }): HttpServer {
   const routes: NamedRoute[] = []
-  const sessions = new WeakMap<Socket, { remoteAddress: string; peerAddress: string }>()
+  const sessions = new WeakMap<Socket, HttpSession>()
   let draining = false
 
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
@@ -54,6 +63,7 @@ export function createHttpServer({ metrics, log }: { metrics: HttpMetrics; log: 
       const peerAddress = session?.peerAddress ?? remoteAddress
       const url = readUrl(request)
       for (const candidate of routes) {
+        if (candidate.inside && session?.outside) continue
         route = candidate.name
         if (await candidate.handle({ request, response, url, remoteAddress, peerAddress })) return
       }

@@ -57,7 +57,11 @@ export async function* fetchResponses(
   let text = ''
   for await (const batch of rows) {
     const known = batch.filter((row) => selected.sequenceOf(row.uid) > 0)
+    if (sets || items.some((item) => item.kind === 'simple' && item.name === 'FLAGS'))
+      text += selected.newFlagsLine(known)
     if (bodies || sets) {
+      if (text !== '') yield text
+      text = ''
       yield* bodyResponses(known, items, sets, session, deps)
       continue
     }
@@ -140,10 +144,19 @@ async function* bodyResponses(
     const seen = sets ? await markSeen(group, session, deps) : undefined
     for (const row of group) {
       const raw = row.blobId === undefined ? undefined : blobs.get(row.blobId)
-      if (!raw) throw new Refusal('The message cannot be read', 'UNAVAILABLE')
+      if (!raw) {
+        if (await isThere(row.uid, session, deps)) throw new Refusal('The message cannot be read', 'UNAVAILABLE')
+        selected.noteExpunged(row.uid) // by another session, after its row was read
+        continue
+      }
       yield* oneResponse(seen?.get(row.uid) ?? row, raw, items, seen?.has(row.uid) ?? false, session)
     }
   }
+}
+
+async function isThere(uid: Uid, { selected }: Session, { mailstore }: ImapDeps): Promise<boolean> {
+  for await (const rows of mailstore.fetch(selected.mailboxId, [[uid, uid]], [])) if (rows.length > 0) return true
+  return false
 }
 
 function readBlobs(
@@ -180,7 +193,7 @@ async function markSeen(rows: readonly Row[], session: Session, { mailstore }: I
   const { selected } = session
   const unseen = rows.filter((row) => !row.keywords.includes('$seen'))
   if (unseen.length === 0) return new Map()
-  const { updated } = await mailstore.changeFlags(
+  const { updated, modSeq } = await mailstore.changeFlags(
     selected.accountId,
     selected.mailboxId,
     rangesOf(unseen.map((row) => row.uid)),
@@ -189,7 +202,7 @@ async function markSeen(rows: readonly Row[], session: Session, { mailstore }: I
       keywords: ['$seen'],
     },
   )
-  selected.noteOwn(updated.map((row) => row.modSeq))
+  selected.noteOwn(modSeq)
   const before = new Map(unseen.map((row) => [row.uid, row]))
   return new Map(updated.map((now) => [now.uid, { ...before.get(now.uid), ...now }]))
 }

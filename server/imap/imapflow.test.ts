@@ -33,9 +33,7 @@ const MESSAGE = [
   '',
 ].join('\r\n')
 
-test('ImapFlow: mailboxes, append, fetch, download, flags, search, copy, move, IDLE, delete', {
-  timeout: 60_000,
-}, async () => {
+test('ImapFlow: mailboxes, append, fetch, download, flags, search, copy, move, IDLE, delete', async () => {
   const account = await engine.account()
   const port = await engine.listen()
   const client = new ImapFlow({

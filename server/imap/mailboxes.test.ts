@@ -130,6 +130,22 @@ test('subscriptions: SUBSCRIBE, LSUB, LIST (SUBSCRIBED), RECURSIVEMATCH', () =>
     S: * STATUS "Sent" (MESSAGES 0 UNSEEN 0)
     S: 10 OK ...`))
 
+test('RECURSIVEMATCH suppresses a parent whose subscribed children are all in the answer (RFC 5258 §4)', () =>
+  onFresh(`
+    C: 1 CREATE A/B/C
+    S: 1 OK ...
+    C: 2 UNSUBSCRIBE A
+    S: 2 OK ...
+    C: 3 UNSUBSCRIBE A/B
+    S: 3 OK ...
+    C: 4 LIST (SUBSCRIBED RECURSIVEMATCH) "" (A A/B A/B/C)
+    S: * LIST (\\HasNoChildren \\Subscribed) "/" "A/B/C"
+    S: 4 OK ...
+    C: 5 LIST (SUBSCRIBED RECURSIVEMATCH) "" (A A/B)
+    S: * LIST (\\HasChildren) "/" "A" ("CHILDINFO" ("SUBSCRIBED"))
+    S: * LIST (\\HasChildren) "/" "A/B" ("CHILDINFO" ("SUBSCRIBED"))
+    S: 5 OK ...`))
+
 test('STATUS counts, also deleted messages and bytes', () =>
   onFresh(`
     C: 1 APPEND INBOX (\\Seen) {15+}

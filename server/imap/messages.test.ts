@@ -26,8 +26,8 @@ test('APPEND to the selected mailbox, with flags and date, and a missing mailbox
     S: * 1 EXISTS
     S: 1 OK [APPENDUID ... 1] ...
     C: 2 FETCH 1 (FLAGS INTERNALDATE RFC822.SIZE)
-    S: * 1 FETCH (FLAGS (\\Flagged \\Seen work) INTERNALDATE " 1-Feb-2026 11:00:00 +0000" RFC822.SIZE 12)
     S: * FLAGS (... work)
+    S: * 1 FETCH (FLAGS (\\Flagged \\Seen work) INTERNALDATE " 1-Feb-2026 11:00:00 +0000" RFC822.SIZE 12)
     S: 2 OK ...
     C: 3 APPEND Nowhere {1+}
     C: x
@@ -56,6 +56,18 @@ test('MULTIAPPEND stores all or none (RFC 3502), and UTF8 literals (RFC 6855)', 
     C: 3 STATUS INBOX (MESSAGES)
     S: * STATUS "INBOX" (MESSAGES 3)
     S: 3 OK ...`)
+})
+
+test('APPEND of binary content with NUL is refused, without it is taken (RFC 3516 §4.4)', async () => {
+  const { client } = await selected()
+  await client.play(`
+    C: 1 APPEND INBOX ~{4+}
+    C: a: \0
+    S: 1 NO [UNKNOWN-CTE] ...
+    C: 2 APPEND INBOX ~{4+}
+    C: a: b
+    S: * 1 EXISTS
+    S: 2 OK [APPENDUID ...] ...`)
 })
 
 test('FETCH ENVELOPE, BODYSTRUCTURE, PREVIEW and the macros come from the index', async () => {
@@ -191,9 +203,9 @@ test('STORE: add, remove, replace, silent; UNCHANGEDSINCE and MODIFIED (RFC 7162
   const { client } = await selected('a', 'b')
   await client.play(`
     C: 1 STORE 1:2 +FLAGS (\\Seen Foo)
+    S: * FLAGS (... foo)
     S: * 1 FETCH (UID 1 FLAGS (\\Seen foo))
     S: * 2 FETCH (UID 2 FLAGS (\\Seen foo))
-    S: * FLAGS (... foo)
     S: 1 OK ...
     C: 2 STORE 1 -FLAGS foo
     S: * 1 FETCH (UID 1 FLAGS (\\Seen))
@@ -204,6 +216,7 @@ test('STORE: add, remove, replace, silent; UNCHANGEDSINCE and MODIFIED (RFC 7162
     S: * 2 FETCH (FLAGS (\\Draft))
     S: 4 OK ...
     C: 5 STORE 1:2 (UNCHANGEDSINCE 1) +FLAGS.SILENT (\\Deleted)
+    S: * OK [HIGHESTMODSEQ ...] ...
     S: 5 OK [MODIFIED 1:2] ...
     C: 6 UID STORE 1 (UNCHANGEDSINCE 9999999) +FLAGS.SILENT (\\Deleted)
     S: * 1 FETCH (UID 1 MODSEQ (...))
@@ -267,6 +280,7 @@ test('SEARCH: keys, ESEARCH, saved results', async () => {
     S: * SEARCH 3
     S: 5 OK ...
     C: 6 SEARCH MODSEQ 1 UID 1
+    S: * OK [HIGHESTMODSEQ ...] ...
     S: * SEARCH 1 (MODSEQ ...)
     S: 6 OK ...
     C: 7 SEARCH CHARSET KOI8-R ALL
@@ -275,6 +289,111 @@ test('SEARCH: keys, ESEARCH, saved results', async () => {
     S: 8 BAD ...
     C: 9 SEARCH 9
     S: 9 BAD ...`)
+})
+
+test('FETCH of a message that another session expunges meanwhile tells the others (RFC 2180 §4.1.2)', async () => {
+  const { account } = await selected(simple('one'), { raw: simple('two'), keywords: ['$deleted'] }, simple('three'))
+  const inbox = await engine.mailstore.mailboxByPath(account.id, 'INBOX')
+  assert.ok(inbox)
+  const readBlobs: typeof engine.mailstore.readBlobs = async (accountId, blobIds) => {
+    await engine.mailstore.expunge(account.id, inbox.id)
+    return engine.mailstore.readBlobs(accountId, blobIds)
+  }
+  const racing = { ...engine, connect: () => engine.connect({ mailstore: { ...engine.mailstore, readBlobs } }) }
+  const client = await logIn(racing, account)
+  await client.command('S', 'EXAMINE INBOX')
+  await client.play(`
+    C: 1 FETCH 1:* BODY.PEEK[HEADER]
+    S: * 1 FETCH (BODY[HEADER] {16}
+    S: Subject: one
+    S: 
+    S: )
+    S: * 3 FETCH (BODY[HEADER] {18}
+    S: Subject: three
+    S: 
+    S: )
+    S: 1 NO [EXPUNGEISSUED] ...
+    C: 2 NOOP
+    S: * 2 EXPUNGE
+    S: 2 OK ...`)
+})
+
+test('ESEARCH tells the MODSEQ of the messages that it tells (RFC 7162 §3.1.10)', async () => {
+  const { account, client } = await selected('a', 'b', 'c')
+  const inbox = await engine.mailstore.mailboxByPath(account.id, 'INBOX')
+  assert.ok(inbox)
+  const first = inbox.highestModSeq - 2
+  await client.play(`
+    C: 1 SEARCH RETURN (MIN) MODSEQ 1
+    S: * OK [HIGHESTMODSEQ ${first + 2}] ...
+    S: * ESEARCH (TAG "1") MIN 1 MODSEQ ${first}
+    S: 1 OK ...
+    C: 2 SEARCH RETURN (MAX) UID 1:2 MODSEQ 1
+    S: * ESEARCH (TAG "2") MAX 2 MODSEQ ${first + 1}
+    S: 2 OK ...
+    C: 3 SEARCH RETURN (MIN MAX) UID 1:2 MODSEQ 1
+    S: * ESEARCH (TAG "3") MIN 1 MAX 2 MODSEQ ${first + 1}
+    S: 3 OK ...
+    C: 4 SEARCH RETURN (MIN COUNT) MODSEQ 1
+    S: * ESEARCH (TAG "4") MIN 1 MODSEQ ${first + 2} COUNT 3
+    S: 4 OK ...
+    C: 5 SEARCH RETURN () MODSEQ 1
+    S: * ESEARCH (TAG "5") ALL 1:3 MODSEQ ${first + 2}
+    S: 5 OK ...`)
+})
+
+test('SEARCH TO and CC find groups by their names, empty ones too (RFC 5322 §3.4)', async () => {
+  const { client } = await selected(
+    'To: =?utf-8?q?R=C3=A4te?=: ann@example.org, bob@example.org;\r\n\r\nx\r\n',
+    'To: undisclosed-recipients:;\r\nCc: Board: carol@example.org;\r\n\r\nx\r\n',
+  )
+  await client.play(`
+    C: 1 SEARCH TO "r\u00e4te"
+    S: * SEARCH 1
+    S: 1 OK ...
+    C: 2 SEARCH TO undisclosed
+    S: * SEARCH 2
+    S: 2 OK ...
+    C: 3 SEARCH CC board
+    S: * SEARCH 2
+    S: 3 OK ...
+    C: 4 SEARCH TO bob@
+    S: * SEARCH 1
+    S: 4 OK ...`)
+})
+
+test('SENTBEFORE, SENTON and SENTSINCE go by the day in the Date field, whatever its zone (RFC 9051 §6.4.4)', async () => {
+  const { client } = await selected(
+    'Date: Sat, 24 Mar 2026 23:00:00 -0500\r\n\r\nlate in the west\r\n',
+    'Date: Sun, 25 Mar 2026 01:00:00 +0900\r\n\r\nearly in the east\r\n',
+    'Subject: undated\r\n\r\nx\r\n',
+  )
+  await client.play(`
+    C: 1 SEARCH SENTON 24-Mar-2026
+    S: * SEARCH 1
+    S: 1 OK ...
+    C: 2 SEARCH SENTBEFORE 25-Mar-2026
+    S: * SEARCH 1
+    S: 2 OK ...
+    C: 3 SEARCH SENTSINCE 25-Mar-2026
+    S: * SEARCH 2
+    S: 3 OK ...
+    C: 4 COPY 2 Archive
+    S: 4 OK ...
+    C: 5 SELECT Archive
+    S: * OK [CLOSED] ...
+    S: * FLAGS ...
+    S: * 1 EXISTS
+    S: * 0 RECENT
+    S: * OK [PERMANENTFLAGS ...
+    S: * OK [UIDVALIDITY ...
+    S: * OK [UIDNEXT 2] ...
+    S: * OK [HIGHESTMODSEQ ...
+    S: * OK [MAILBOXID ...
+    S: 5 OK ...
+    C: 6 SEARCH SENTON 25-Mar-2026
+    S: * SEARCH 1
+    S: 6 OK ...`)
 })
 
 test('COPY, MOVE and EXPUNGE with their UIDs (RFC 4315, RFC 6851)', async () => {

@@ -81,6 +81,11 @@ export class SelectedMailbox {
     return this.#expunged.has(uid)
   }
 
+  /** Found gone: told like what `update` finds. */
+  noteExpunged(uid: Uid): void {
+    this.#expunged.add(uid)
+  }
+
   get hasExpunged(): boolean {
     return this.#expunged.size > 0
   }
@@ -136,6 +141,12 @@ export class SelectedMailbox {
     return text
   }
 
+  /** "* FLAGS (...)" when these have keywords that the client has not been told of: it goes before what has them. */
+  newFlagsLine(rows: readonly { keywords: readonly Keyword[] }[]): string {
+    for (const { keywords } of rows) this.flags(keywords)
+    return this.#newFlags ? this.flagsLine() : ''
+  }
+
   /** "* FLAGS (...)": all that were seen so far. */
   flagsLine(): string {
     this.#newFlags = false
@@ -150,9 +161,12 @@ export class SelectedMailbox {
     return `* ${sequence} FETCH (UID ${row.uid}${flags}${condstore ? ` MODSEQ (${row.modSeq})` : ''})\r\n`
   }
 
-  /** Own changes, whose answer the client gets from the command itself. */
-  noteOwn(modSeqs: Iterable<ModSeq>): void {
-    for (const modSeq of modSeqs) this.#own.add(modSeq)
+  /**
+   * An own change, whose answer the client gets from the command itself. Not the MODSEQ of a row that was so already:
+   * that is another's change, which may have changed more than this row.
+   */
+  noteOwn(modSeq: ModSeq | undefined): void {
+    if (modSeq !== undefined) this.#own.add(modSeq)
     if (this.#own.size > MAX_OWN_CHANGES) this.#stale = true
   }
 
@@ -209,8 +223,9 @@ export class SelectedMailbox {
     }
     for (const uid of added) this.#uids.push(uid)
     if (added.length > 0 || this.exists > exists) text += `* ${this.exists} EXISTS\r\n`
+    text += this.newFlagsLine(fetches)
     for (const row of fetches) text += this.fetchFlags(row, told)
-    return this.#newFlags ? this.flagsLine() + text : text
+    return text
   }
 
   async #changes(mailstore: Mailstore): Promise<{ changed: MessageRow[]; vanished: Uid[] }> {

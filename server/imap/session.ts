@@ -89,8 +89,13 @@ export class ImapConnection implements Session {
   }
 
   enable(extension: Extension): void {
+    const aware = this.enabled.has('CONDSTORE')
     this.enabled.add(extension)
     if (extension === 'QRESYNC') this.enabled.add('CONDSTORE') // RFC 7162 §3.2.3
+    // Where the MODSEQs that the client sees from here on begin (RFC 7162 §3.1).
+    if (!aware && this.enabled.has('CONDSTORE') && this.#selected) {
+      this.#output.write(`* OK [HIGHESTMODSEQ ${this.#selected.highestModSeq}] Highest\r\n`)
+    }
   }
 
   logIn(account: Account): void {

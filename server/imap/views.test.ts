@@ -11,15 +11,14 @@ before(async () => {
 })
 after(() => engine[Symbol.asyncDispose]())
 
-/** Lets the store's notification arrive, without a NOOP that would ask. */
+/** Lets the store's notification arrive, without a NOOP that would ask; the test's own timeout bounds it. */
 async function untilNews(client: TestClient, pattern: RegExp): Promise<string> {
-  for (let round = 0; round < 100; round++) {
+  for (;;) {
     const lines = await client.command('w', 'STATUS Drafts (MESSAGES)')
     const found = lines.find((line) => pattern.test(line))
     if (found) return found
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
-  return assert.fail(`nothing like ${pattern} was told`)
 }
 
 test('another session is told of new messages, flags and expunges, but of no EXPUNGE during FETCH', async () => {
@@ -41,6 +40,31 @@ test('another session is told of new messages, flags and expunges, but of no EXP
   const told = await other.command('3', 'NOOP')
   assert.deepEqual(told, ['* 2 EXPUNGE', '3 OK Done'])
 })
+
+for (const command of ['STORE 1 +FLAGS.SILENT (\\Seen)', 'FETCH 1 BODY[]']) {
+  test(`a flag that another session has set already does not hide what it has set besides: ${command}`, async () => {
+    const { account, client } = await selectedInbox(engine, 'a', 'b')
+    const { mailstore } = engine
+    const held: (() => void)[] = []
+    const { promise: heard, resolve } = Promise.withResolvers<void>()
+    const subscribe: typeof mailstore.subscribe = (id, listener) =>
+      mailstore.subscribe(id, (event) => {
+        held.push(() => listener(event))
+        resolve()
+      })
+    const changeFlags: typeof mailstore.changeFlags = async (...change) => {
+      await client.command('1', 'STORE 1:2 +FLAGS (\\Seen)')
+      return mailstore.changeFlags(...change)
+    }
+    const slow = { ...engine, connect: () => engine.connect({ mailstore: { ...mailstore, subscribe, changeFlags } }) }
+    const other = await logIn(slow, account)
+    await other.command('1', 'SELECT INBOX')
+    assert.match((await other.command('2', command)).at(-1) ?? '', /^2 OK/)
+    await heard
+    for (const release of held) release()
+    assert.equal(await untilNews(other, /^\* 2 FETCH/), '* 2 FETCH (UID 2 FLAGS (\\Seen))')
+  })
+}
 
 test('what arrives while the mailbox is being opened is told with it', async () => {
   const account = await engine.account()
@@ -95,6 +119,7 @@ test('CONDSTORE: MODSEQ in FETCH, CHANGEDSINCE, and in what is told (RFC 7162 §
     C: 1 STORE 2 +FLAGS.SILENT (\\Seen)
     S: 1 OK ...
     C: 2 FETCH 1:* (FLAGS) (CHANGEDSINCE ${since})
+    S: * OK [HIGHESTMODSEQ ${since}] ...
     S: * 2 FETCH (MODSEQ (${since + 1}) FLAGS (\\Seen))
     S: 2 OK ...
     C: 3 STORE 1 +FLAGS (\\Seen)

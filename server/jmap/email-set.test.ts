@@ -114,6 +114,36 @@ test('Email/set create with bodyStructure: any tree, with parts of other message
   assert.deepEqual(Object.values(parsed as object), [{ subject: 'forwarded' }])
 })
 
+test('fields of the only part are those of the message, and none is written a second time (RFC 8621 §4.6)', async () => {
+  const contentType = 'text/calendar; charset=utf-8; method=REQUEST'
+  const response = await set({
+    create: {
+      d: {
+        mailboxIds: { [await jmap.mailbox('drafts')]: true },
+        bodyStructure: {
+          partId: 'a',
+          'header:Content-Type': ` ${contentType}`,
+          'header:Message-ID:asMessageIds': ['mine@example.org'],
+          'header:Date:asDate': '2026-02-28T10:00:00Z',
+        },
+        bodyValues: { a: { value: 'BEGIN:VCALENDAR' } },
+      },
+    },
+  })
+  const email = await get(String(createdOf(response, 'd').id), { properties: ['messageId', 'sentAt', 'headers'] })
+  assert.deepEqual(email.messageId, ['mine@example.org'])
+  assert.equal(email.sentAt, '2026-02-28T10:00:00Z')
+  const names = (email.headers as Objects).map(({ name }) => name)
+  assert.deepEqual(names.toSorted(), [
+    'Content-Transfer-Encoding',
+    'Content-Type',
+    'Date',
+    'MIME-Version',
+    'Message-ID',
+  ])
+  assert.equal((email.headers as Objects).find(({ name }) => name === 'Content-Type')?.value, ` ${contentType}`)
+})
+
 for (const [given, object, error] of [
   ['no mailbox', { mailboxIds: {} }, { type: 'invalidProperties', properties: ['mailboxIds'] }],
   [
@@ -136,6 +166,16 @@ for (const [given, object, error] of [
     'the same field twice',
     { subject: 'a', 'header:Subject:asText': 'b' },
     { type: 'invalidProperties', properties: ['header:Subject:asText'] },
+  ],
+  [
+    'a field of the Email in its bodyStructure too',
+    { subject: 'a', bodyStructure: { partId: 'x', 'header:Subject': ' b' }, bodyValues: { x: { value: '' } } },
+    { type: 'invalidProperties', properties: ['subject'] },
+  ],
+  [
+    'a field of a part twice',
+    { textBody: [{ partId: 'x', cid: 'a', 'header:Content-ID': ' <b>' }], bodyValues: { x: { value: '' } } },
+    { type: 'invalidProperties', properties: ['textBody/0/header:Content-ID'] },
   ],
   [
     'a body value that is not there',
@@ -182,6 +222,18 @@ test('Email/set update: patches and whole sets, in one move; wrong ones are name
   assert.deepEqual(types, ['invalidProperties', 'notFound', 'invalidProperties', 'invalidPatch'])
 })
 
+test('a whole Email is a patch: what cannot change may be in it as it is, and not otherwise (RFC 8620 §5.3)', async () => {
+  const { emailId } = await jmap.deliver('From: x@example.net\nSubject: whole\n\nx\n')
+  const whole = await get(emailId)
+  const seen = { ...whole, keywords: { $seen: true } }
+  assert.deepEqual((await set({ update: { [emailId]: seen } })).updated, { [emailId]: null })
+  assert.deepEqual((await get(emailId, { properties: ['keywords'] })).keywords, { $seen: true })
+  const wrong = await set({ update: { [emailId]: { ...seen, subject: 'another', colour: 'red' } } })
+  assert.equal(errorOf(wrong, 'notUpdated', emailId)?.type, 'invalidProperties')
+  const other = await set({ update: { [emailId]: { ...seen, subject: 'another' } } })
+  assert.deepEqual(errorOf(other, 'notUpdated', emailId)?.properties, ['subject'])
+})
+
 test('one Email moved to a mailbox that is not there does not stop the others', async () => {
   const [one, other] = [await jmap.deliver('Subject: 1\n\n'), await jmap.deliver('Subject: 2\n\n')]
   const response = await set({
@@ -224,6 +276,16 @@ test('Email/import of an upload, and Email/parse of it', async () => {
   const { id } = createdOf(response, 'i')
   const email = await get(String(id), { properties: ['receivedAt', 'subject', 'blobId'] })
   assert.deepEqual(email, { id, receivedAt, subject: 'imported', blobId })
+})
+
+test('Email/import of what is no message: invalidEmail, as Email/parse says notParsable (RFC 8621 §4.8)', async () => {
+  const body = 'this is not an email'
+  const upload = await jmap.request(`/jmap/upload/${jmap.alice}/`, { method: 'POST', body })
+  const { blobId } = (await upload.json()) as Record<string, string>
+  assert.deepEqual((await jmap.call('Email/parse', { blobIds: [blobId] })).notParsable, [blobId])
+  const mailboxIds = { [await jmap.mailbox('inbox')]: true }
+  const response = await jmap.call('Email/import', { emails: { i: { blobId, mailboxIds } } })
+  assert.deepEqual(errorOf(response, 'notCreated', 'i'), { type: 'invalidEmail' })
 })
 
 test('Email/copy from an account that is not ours: fromAccountNotFound (RFC 8621 §4.7)', async () => {

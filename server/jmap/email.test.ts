@@ -129,6 +129,22 @@ test('header properties: raw, text, grouped, URLs, all (RFC 8621 §4.1.2)', asyn
   assert.equal(refused.type, 'invalidArguments')
 })
 
+test('subParts that are asked for are null in what is no multipart (RFC 8621 §4.1.4)', async () => {
+  const { emailId } = await jmap.deliver(MESSAGE)
+  const email = await get(emailId, { properties: ['textBody'], bodyProperties: ['partId', 'subParts'] })
+  assert.deepEqual(email.textBody, [{ partId: '1.1', subParts: null }])
+})
+
+test('Email/parse tells metadata that is asked for as null (RFC 8621 §4.9)', async () => {
+  const body = 'Subject: s\r\n\r\n'
+  const upload = await jmap.request(`/jmap/upload/${jmap.alice}/`, { method: 'POST', body })
+  const { blobId = '' } = (await upload.json()) as Record<string, string>
+  const properties = ['id', 'mailboxIds', 'keywords', 'receivedAt', 'threadId', 'subject']
+  const { parsed } = await jmap.call('Email/parse', { blobIds: [blobId], properties })
+  const metadata = { id: null, mailboxIds: null, keywords: null, receivedAt: null, threadId: null }
+  assert.deepEqual(parsed, { [blobId]: { ...metadata, subject: 's' } })
+})
+
 test('bodyStructure with part headers, and body values decoded and cut (RFC 8621 §4.2)', async () => {
   const { emailId } = await jmap.deliver(MESSAGE)
   const email = await get(emailId, {

@@ -62,7 +62,7 @@ for (const [given, object, properties] of [
   ['no name', {}, ['name']],
   ['a name with a slash', { name: 'a/b' }, ['name']],
   ['a parent that is not there', { name: 'a', parentId: 'm99999' }, ['parentId']],
-  ['a name that is taken', { name: 'INBOX' }, ['name', 'parentId']],
+  ['a role that is taken', { name: 'a', role: 'inbox' }, ['role']],
   ['an unknown property', { name: 'a', colour: 'red' }, ['colour']],
 ] as const)
   test(`Mailbox/set create with ${given} is invalidProperties`, async () => {
@@ -71,6 +71,33 @@ for (const [given, object, properties] of [
     }
     assert.deepEqual([notCreated.m?.type, notCreated.m?.properties], ['invalidProperties', properties])
   })
+
+test('a name that is taken is alreadyExists, and whose it is (RFC 8620 §5.4)', async () => {
+  const existingId = await jmap.mailbox('sent')
+  const response = (await set({
+    create: { m: { name: 'Sent' } },
+    update: { [await jmap.mailbox('archive')]: { name: 'Sent' } },
+  })) as { notCreated: object; notUpdated: object }
+  for (const errors of [response.notCreated, response.notUpdated])
+    assert.deepEqual(Object.values(errors), [{ type: 'alreadyExists', existingId }])
+  const archive = await jmap.mailbox('archive')
+  const { notUpdated } = (await set({ update: { [archive]: { role: 'sent' } } })) as {
+    notUpdated: Record<string, { properties: string[] }>
+  }
+  assert.deepEqual(notUpdated[archive]?.properties, ['role'])
+})
+
+test('a whole Mailbox is a patch: what only the server sets may be in it as it is, and not otherwise (RFC 8620 §5.3)', async () => {
+  const { created } = (await set({ create: { m: { name: 'Whole' } } })) as { created: Record<string, { id: string }> }
+  const id = created.m?.id ?? ''
+  const whole = (await all()).find((mailbox) => mailbox.id === id)
+  assert.deepEqual((await set({ update: { [id]: { ...whole, name: 'Renamed' } } })).updated, { [id]: null })
+  assert.equal((await all()).find((mailbox) => mailbox.id === id)?.name, 'Renamed')
+  const { notUpdated } = (await set({ update: { [id]: { ...whole, totalEmails: 7 } } })) as {
+    notUpdated: Record<string, Record<string, unknown>>
+  }
+  assert.deepEqual([notUpdated[id]?.type, notUpdated[id]?.properties], ['invalidProperties', ['totalEmails']])
+})
 
 test('the inbox stays', async () => {
   const inbox = await jmap.mailbox('inbox')
@@ -91,6 +118,16 @@ test('Mailbox/query by role, name and order (RFC 8621 §2.3)', async () => {
   })
   assert.equal((ids as string[]).length, 2)
   assert.equal(total, (await all()).length)
+})
+
+test('an identity has the display name of the account, for From (RFC 8621 §6)', async () => {
+  const identity = async () => ((await jmap.call('Identity/get', { ids: null })).list as Objects)[0]
+  assert.equal((await identity())?.name, '')
+  const { state: sinceState } = await jmap.call('Identity/get', { ids: [] })
+  assert.equal((await jmap.call('Identity/changes', { sinceState })).newState, sinceState)
+  await jmap.accounts.put({ address: 'alice@example.org', aliases: [], displayName: 'Alice Ångström' })
+  assert.deepEqual([(await identity())?.name, (await identity())?.email], ['Alice Ångström', 'alice@example.org'])
+  assert.equal((await jmap.call('Identity/changes', { sinceState })).type, 'cannotCalculateChanges')
 })
 
 test('a draft is submitted, and then moved to Sent without its $draft (RFC 8621 §7.5)', async () => {

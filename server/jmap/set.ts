@@ -1,4 +1,5 @@
 /** The frame of every /set (RFC 8620 §5.3): each object on its own, creation ids, and what came of each. */
+import { isDeepStrictEqual } from 'node:util'
 import { atMost } from './arguments.ts'
 import type { CallContext } from './method.ts'
 import { MethodError, ObjectRefused, type SetError } from './wire/errors.ts'
@@ -93,6 +94,22 @@ export async function runSet(request: SetRequest, context: CallContext, work: Se
     notUpdated: orNull(notUpdated),
     notDestroyed: orNull(notDestroyed),
   }
+}
+
+/**
+ * The patch without those properties that the client may not set but gives as they are: a whole object is a patch too
+ * (RFC 8620 §5.3).
+ * @param fixed such properties by name, as the client was told of them
+ */
+export function withoutUnchanged(
+  patch: Record<string, unknown>,
+  fixed: Record<string, unknown>,
+): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(patch).filter(
+      ([property, value]) => !(Object.hasOwn(fixed, property) && isDeepStrictEqual(value, fixed[property])),
+    ),
+  )
 }
 
 /** An `update` for types whose objects change one at a time. */

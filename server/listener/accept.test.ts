@@ -17,7 +17,13 @@ const log = pino({ level: 'silent' })
 const { cert, key } = await selfSigned(['localhost'])
 
 function certificate(pair: CertificatePair | undefined) {
-  return { current: () => pair, problem: () => undefined, onChange: () => () => {}, [Symbol.dispose]: () => {} }
+  return {
+    current: () => pair,
+    forName: () => undefined,
+    problem: () => undefined,
+    onChange: () => () => {},
+    [Symbol.dispose]: () => {},
+  }
 }
 
 async function listener(options: Partial<AcceptOptions>) {

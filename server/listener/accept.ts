@@ -128,6 +128,7 @@ export async function acceptSessions(options: AcceptOptions): Promise<Listener> 
     const session = new TLSSocket(socket, {
       isServer: true,
       secureContext: pair.context,
+      SNICallback: (serverName, done) => done(null, options.certificate.forName(serverName)?.context),
       ...(options.alpnProtocols ? { ALPNProtocols: options.alpnProtocols } : {}),
     })
     session.on('error', (error) => {

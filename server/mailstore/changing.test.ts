@@ -44,12 +44,13 @@ test('flags that are there already change nothing, not even the state', async ()
   const user = await newAccount()
   await store.mailstore.ingest([item(user.id, message(), { keywords: ['$seen'] })])
   const state = await store.mailstore.state(user.id)
-  const { updated } = await store.mailstore.changeFlags(user.id, user.inbox.id, [[1, 1]], {
+  const { updated, modSeq } = await store.mailstore.changeFlags(user.id, user.inbox.id, [[1, 1]], {
     op: 'add',
     keywords: ['$seen'],
   })
+  assert.equal(modSeq, undefined)
   assert.deepEqual(
-    updated.map(({ modSeq }) => modSeq),
+    updated.map((row) => row.modSeq),
     [state],
   )
   assert.equal(await store.mailstore.state(user.id), state)

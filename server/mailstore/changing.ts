@@ -43,6 +43,7 @@ export function createChangingMethods(db: Database, emailIds: EmailIds): Changin
             modSeq: row.modSeq,
           })),
           modified: left.map(({ uid }) => uid),
+          modSeq: keywords.size > 0 ? log.modSeq : undefined,
         }
       })
     },
@@ -136,9 +137,9 @@ function pairs(rows: readonly Membership[], added: readonly NewMembership[]): [n
 /** The same bytes and columns under new ids, in the same thread. */
 async function copyEmails(tx: Transaction, copies: readonly { from: number; to: number }[]): Promise<void> {
   await tx.query(
-    `insert into email (id, account_id, thread_id, blob_id, size_bytes, received_at, sent_at, has_attachment, envelope,
+    `insert into email (id, account_id, thread_id, blob_id, size_bytes, received_at, sent_at, sent_day, has_attachment, envelope,
                         structure, headers, preview, search_subject, search_from, search_to, search_cc, search_bcc)
-     select c.copy, account_id, thread_id, blob_id, size_bytes, received_at, sent_at, has_attachment, envelope,
+     select c.copy, account_id, thread_id, blob_id, size_bytes, received_at, sent_at, sent_day, has_attachment, envelope,
             structure, headers, preview, search_subject, search_from, search_to, search_cc, search_bcc
        from unnest($1::bigint[], $2::bigint[]) as c (original, copy) join email e on e.id = c.original`,
     [copies.map(({ from }) => from), copies.map(({ to }) => to)],

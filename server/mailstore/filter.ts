@@ -28,6 +28,10 @@ export interface CompiledFilter {
 }
 
 const NESTING = 50
+const DAY_MS = 86_400_000
+/** Rows that an earlier version wrote have no day, and none can be read from their time but that in UTC. */
+const SENT_DAY = `coalesce(e.sent_day, floor(e.sent_at / ${DAY_MS}.0))`
+const dayOf = (date: Date) => Math.floor(date.getTime() / DAY_MS)
 
 /**
  * @param values parameters so far; grows
@@ -130,8 +134,8 @@ class Compiler {
     if ('noneInThreadHaveKeyword' in filter) return `not ${this.#thread(filter.noneInThreadHaveKeyword, '')}`
     if ('receivedBefore' in filter) return `m.received_at < ${this.#param(filter.receivedBefore.getTime())}`
     if ('receivedSince' in filter) return `m.received_at >= ${this.#param(filter.receivedSince.getTime())}`
-    if ('sentBefore' in filter) return `coalesce(e.sent_at < ${this.#param(filter.sentBefore.getTime())}, false)`
-    if ('sentSince' in filter) return `coalesce(e.sent_at >= ${this.#param(filter.sentSince.getTime())}, false)`
+    if ('sentBefore' in filter) return `coalesce(${SENT_DAY} < ${this.#param(dayOf(filter.sentBefore))}, false)`
+    if ('sentSince' in filter) return `coalesce(${SENT_DAY} >= ${this.#param(dayOf(filter.sentSince))}, false)`
     if ('largerThan' in filter) return `m.size_bytes > ${this.#param(filter.largerThan)}::bigint`
     if ('smallerThan' in filter) return `m.size_bytes < ${this.#param(filter.smallerThan)}::bigint`
     if ('hasAttachment' in filter) return `e.has_attachment = ${this.#param(filter.hasAttachment)}`

@@ -245,14 +245,15 @@ async function insertRows(
   await tx.query(
     `with emails as (
        insert into email (id, account_id, thread_id, blob_id, size_bytes, received_at, sent_at, has_attachment, envelope,
-                          structure, headers, preview, search_subject, search_from, search_to, search_cc, search_bcc)
+                          structure, headers, preview, search_subject, search_from, search_to, search_cc, search_bcc,
+                          sent_day)
        select id, account_id, thread_id, decode(blob_id, 'hex'), size, received, sent, attachment, envelope, structure,
-              headers, preview, subject, "from", "to", cc, bcc
+              headers, preview, subject, "from", "to", cc, bcc, sent_day
          from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::int[], $6::bigint[], $7::bigint[],
                      $8::boolean[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
-                     $15::text[], $16::text[], $17::text[])
+                     $15::text[], $16::text[], $17::text[], $29::int[])
               as e (id, account_id, thread_id, blob_id, size, received, sent, attachment, envelope, structure, headers,
-                    preview, subject, "from", "to", cc, bcc)
+                    preview, subject, "from", "to", cc, bcc, sent_day)
      ), memberships as (
        insert into membership (mailbox_id, uid, email_id, thread_id, received_at, size_bytes, mod_seq, keywords)
        select mailbox_id, uid, email_id, thread_id, received, size, mod_seq, string_to_array(keywords, ' ')
@@ -292,6 +293,7 @@ async function insertRows(
       refs.map(({ one }) => one.item.accountId),
       refs.map(({ ref }) => ref),
       refs.map(({ one }) => one.threadId),
+      message('sentDay'),
     ],
   )
 }

@@ -1,7 +1,7 @@
 /** Mailboxes as rows and as the protocols see them, and the ones that every account begins with. */
 import type { Queryable, Transaction } from '../db/database.ts'
 import { formatId } from './ids.ts'
-import type { Mailbox, MailboxRole } from './types.ts'
+import { type Mailbox, MailboxNotFound, type MailboxRole } from './types.ts'
 
 export interface MailboxRow {
   id: string
@@ -59,25 +59,41 @@ export function toMailbox(row: MailboxRow): Mailbox {
 }
 
 /**
- * A UIDVALIDITY greater than that of any earlier mailbox of the same name (RFC 9051 §2.3.1.1): quarters of a second since
- * 2024, which last until 2058.
+ * Takes the next UIDVALIDITYs of an account: each greater than any that one of its mailboxes ever had, so that no name has
+ * one twice, whichever mailbox was deleted or renamed, and whatever the clock says (RFC 9051 §2.3.1.1). They begin at the
+ * quarters of a second since 2024, which last until 2058.
+ * @param count at least 1
+ * @returns the first; the others follow it
  */
-export function newUidValidity(now: Date): number {
-  return Math.max(1, Math.floor((now.getTime() - Date.UTC(2024, 0)) / 250) % 2 ** 32)
+export async function takeUidValidities(
+  tx: Transaction,
+  accountId: string | number,
+  now: Date,
+  count = 1,
+): Promise<number> {
+  const fromClock = Math.max(1, Math.floor((now.getTime() - Date.UTC(2024, 0)) / 250) % 2 ** 32)
+  const [row] = await tx.query<{ last: string }>(
+    `update account_state s set last_uid_validity = $3::int - 1 + greatest($2::bigint, s.last_uid_validity + 1,
+            (select max(uid_validity) + 1 from mailbox b where b.account_id = s.account_id))
+      where s.account_id = $1 returning s.last_uid_validity as last`,
+    [accountId, fromClock, count],
+  )
+  if (!row) throw new MailboxNotFound(`no account ${accountId}`)
+  return Number(row.last) - count + 1
 }
 
 /** Creates the mailboxes of a new account. */
 export async function createDefaultMailboxes(tx: Transaction, accountId: string, now: Date): Promise<void> {
   await tx.query(
     `insert into mailbox (account_id, name, path, role, sort_order, uid_validity, highest_mod_seq)
-     select $1, name, name, role, sort_order, $5, 1
-       from unnest($2::text[], $3::text[], $4::int[]) as d (name, role, sort_order)`,
+     select $1, name, name, role, sort_order, $5 + place - 1, 1
+       from unnest($2::text[], $3::text[], $4::int[]) with ordinality as d (name, role, sort_order, place)`,
     [
       accountId,
       DEFAULT_MAILBOXES.map(({ name }) => name),
       DEFAULT_MAILBOXES.map(({ role }) => role),
       DEFAULT_MAILBOXES.map(({ sortOrder }) => sortOrder),
-      newUidValidity(now),
+      await takeUidValidities(tx, accountId, now, DEFAULT_MAILBOXES.length),
     ],
   )
 }

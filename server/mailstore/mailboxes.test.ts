@@ -71,6 +71,25 @@ test('a mailbox made again under its name has a greater UIDVALIDITY', async () =
   assert.ok(second.uidValidity > first.uidValidity)
 })
 
+test('UIDVALIDITY grows when the mailbox is made again at once, or when the clock has been set back', async () => {
+  let time = Date.UTC(2026, 0)
+  await using own = await startTestStore({ now: () => new Date(time) })
+  const seen: number[] = []
+  for (const step of [0, 0, 0, -60_000]) {
+    time += step
+    const mailbox = await own.mailstore.createMailbox(own.alice.id, 'Lists')
+    await own.mailstore.deleteMailbox(own.alice.id, mailbox.id, { removeMessages: true })
+    seen.push(mailbox.uidValidity)
+  }
+  assert.deepEqual([...new Set(seen)].sort(), seen, 'each greater than the one before')
+})
+
+test('no two mailboxes share a UIDVALIDITY, so that one may take the name of another', async () => {
+  const { mailstore, alice } = store
+  const validities = (await mailstore.mailboxes(alice.id)).map(({ uidValidity }) => uidValidity)
+  assert.equal(new Set(validities).size, validities.length)
+})
+
 test('an account has a limit of mailboxes', async () => {
   await using own = await startTestStore({ config: { limits: { mailboxesPerAccount: 8 } } })
   await own.mailstore.createMailbox(own.alice.id, 'a/b')

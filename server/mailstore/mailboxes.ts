@@ -5,7 +5,7 @@ import { applyMailChange } from './apply.ts'
 import { type AccountChange, changeAccount } from './change-log.ts'
 import { accountNumber, formatId, parseId } from './ids.ts'
 import { lastComponent, lookupPath, normalizePath, parentPath } from './mailbox-names.ts'
-import { MAILBOX_COLUMNS, type MailboxRow, newUidValidity, readMailboxRows, toMailbox } from './mailbox-rows.ts'
+import { MAILBOX_COLUMNS, type MailboxRow, readMailboxRows, takeUidValidities, toMailbox } from './mailbox-rows.ts'
 import { readMemberships } from './memberships.ts'
 import {
   LimitReached,
@@ -161,7 +161,7 @@ export function createMailboxMethods({ db, limits, now, deleteBatch = 5000 }: Ma
         options.role ?? null,
         options.sortOrder ?? 10,
         options.subscribed ?? true,
-        newUidValidity(now()),
+        await takeUidValidities(tx, change.accountId, now()),
         change.modSeq,
       ],
     )

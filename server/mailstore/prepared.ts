@@ -1,6 +1,8 @@
 /** A message made ready for the index, before any transaction: parsed, hashed, its columns written as text. */
 import { createHash } from 'node:crypto'
 import { blobIdOf } from '../blob/postgres.ts'
+import { writtenDay } from '../message/dates.ts'
+import { humanText } from '../message/encoded-words.ts'
 import { parseMessage } from '../message/parse.ts'
 import type { ParseLimits } from '../message/structure.ts'
 import type { EnvelopeAddress, NamedAddress, ParsedMessage } from '../message/types.ts'
@@ -22,6 +24,8 @@ export interface PreparedMessage {
   /** Its bytes go into Postgres with the message's own transaction; otherwise they are stored already. */
   inline: boolean
   sentAt: number | null
+  /** Of the Date field as written, in days since 1970. */
+  sentDay: number | null
   hasAttachment: boolean
   envelope: string
   structure: string
@@ -43,6 +47,7 @@ export function prepareMessage(raw: Buffer, limits: ParseLimits, inline: boolean
     sizeBytes: raw.length,
     inline,
     sentAt: parsed.sentAt ? storableTime(parsed.sentAt) : null,
+    sentDay: writtenDay(parsed.envelope.date ?? '') ?? null,
     hasAttachment: parsed.hasAttachment,
     envelope: JSON.stringify(parsed.envelope),
     structure: JSON.stringify(parsed.structure),
@@ -50,9 +55,9 @@ export function prepareMessage(raw: Buffer, limits: ParseLimits, inline: boolean
     preview: withoutNul(parsed.preview),
     search: {
       subject: searchable(subject ?? ''),
-      from: searchableAddresses(from),
-      to: searchableAddresses(to),
-      cc: searchableAddresses(cc),
+      from: searchableAddresses(from, parsed.envelope.from),
+      to: searchableAddresses(to, parsed.envelope.to),
+      cc: searchableAddresses(cc, parsed.envelope.cc),
       bcc: searchable(parsed.envelope.bcc.map(addressText).join('\n')),
     },
     threadRefs: threadRefs(parsed),
@@ -64,8 +69,11 @@ export function searchable(text: string): string {
   return withoutNul(text.normalize('NFC').toLowerCase())
 }
 
-function searchableAddresses(addresses: readonly NamedAddress[]): string {
-  return searchable(addresses.map(({ name, email }) => (name === null ? email : `${name} <${email}>`)).join('\n'))
+/** @param envelope the same field with its groups, whose names are searched too (RFC 9051 §6.4.4: the envelope) */
+function searchableAddresses(addresses: readonly NamedAddress[], envelope: readonly EnvelopeAddress[]): string {
+  const texts = addresses.map(({ name, email }) => (name === null ? email : `${name} <${email}>`))
+  const groups = envelope.flatMap(([, group, host]) => (host === null && group !== null ? humanText(group) : []))
+  return searchable([...texts, ...groups].join('\n'))
 }
 
 function addressText([name, mailbox, host]: EnvelopeAddress): string {

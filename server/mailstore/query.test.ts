@@ -17,7 +17,7 @@ const MESSAGES: { [letter: string]: { raw: string; keywords?: string[]; mailbox?
     keywords: ['$seen'],
   },
   b: {
-    raw: 'From: Bob <bob@example.net>\r\nTo: team@example.org\r\nCc: ann@example.net\r\nSubject: Re: 100% sure\r\nMessage-ID: <b@x>\r\nDate: Mon, 1 Jun 2026 09:00:00 +0000\r\n\r\nplain words',
+    raw: 'From: Bob <bob@example.net>\r\nTo: team@example.org\r\nCc: ann@example.net\r\nSubject: Re: 100% sure\r\nMessage-ID: <b@x>\r\nDate: Sun, 31 May 2026 23:00:00 -1000\r\n\r\nplain words',
   },
   c: {
     raw: `From: carol@example.net\r\nSubject: 100x sure\r\nReferences: <b@x>\r\nMessage-ID: <c@x>\r\nX-Tag: Blue Sky\r\nContent-Type: text/html\r\n\r\n${html}`,
@@ -86,7 +86,7 @@ for (const [name, filter, want] of [
   ['threads without a flag', () => ({ noneInThreadHaveKeyword: '$seen' }), 'e'],
   ['received before', () => ({ receivedBefore: received('c') }), 'ab'],
   ['received since', () => ({ receivedSince: received('c') }), 'cde'],
-  ['sent before', () => ({ sentBefore: new Date('2026-06-01T09:30:00Z') }), 'b'],
+  ['sent before, by the day that its sender wrote', () => ({ sentBefore: new Date('2026-06-01T00:00:00Z') }), 'b'],
   ['sent since, where there is a date', () => ({ sentSince: new Date('2026-01-01T00:00:00Z') }), 'ab'],
   ['larger', () => ({ largerThan: 2000 }), 'd'],
   ['smaller', () => ({ and: [{ smallerThan: 2000 }, { from: 'bob' }] }), 'b'],

@@ -137,6 +137,7 @@ export type EmailFilter =
   | { noneInThreadHaveKeyword: Keyword }
   | { receivedBefore: Date }
   | { receivedSince: Date }
+  /** The day written in the Date field, its time and zone disregarded: midnight UTC stands for it. */
   | { sentBefore: Date }
   | { sentSince: Date }
   | { largerThan: number }
@@ -271,14 +272,17 @@ export interface Mailstore {
   search(accountId: string, mailboxId: string, filter: EmailFilter): Promise<{ uid: Uid; modSeq: ModSeq }[]>
 
   // Changing, by mailbox (IMAP)
-  /** @returns messages as they are now; `modified` are those left alone because of unchangedSince (RFC 7162 §3.1.3) */
+  /**
+   * @returns messages as they are now; `modified` are those left alone because of unchangedSince (RFC 7162 §3.1.3);
+   * `modSeq` is that of this change, undefined when all flags were so already
+   */
   changeFlags(
     accountId: string,
     mailboxId: string,
     ranges: Ranges,
     change: FlagChange,
     unchangedSince?: ModSeq,
-  ): Promise<{ updated: MessageRow[]; modified: Uid[] }>
+  ): Promise<{ updated: MessageRow[]; modified: Uid[]; modSeq: ModSeq | undefined }>
   /** Removes messages from the mailbox; without ranges, all that have $deleted; with, those of them. @returns expunged UIDs, ascending */
   expunge(accountId: string, mailboxId: string, ranges?: Ranges): Promise<{ uids: Uid[]; modSeq: ModSeq }>
   /** IMAP COPY: independent Emails with the same bytes. @returns UID pairs for COPYUID. @throws MailboxNotFound, OverQuota */

@@ -18,8 +18,22 @@ const ZONES: Record<string, number> = {
 const DATE =
   /^(?:[a-z]{2,10}\.?,?\s*)?(\d{1,2})[\s-]+([a-z]{3})[a-z]{0,6}\.?[\s-]+(\d{2,4}),?\s+(\d{1,2})[:.](\d{2})(?:[:.](\d{2})(?:\.\d{1,9})?)?\s*(am|pm)?\s*([+-]\d{2}:?\d{2}|[a-z]{1,5})?/i
 
+const DAY_MS = 86_400_000
+
 /** @returns undefined when the text holds no date, or one that no calendar has */
 export function parseDate(value: string): Date | undefined {
+  const parts = readDate(value)
+  return parts && new Date(parts.written - parts.zoneMinutes * 60_000)
+}
+
+/** The day as it is written, time and zone disregarded, in days since 1970. @returns undefined as parseDate */
+export function writtenDay(value: string): number | undefined {
+  const parts = readDate(value)
+  return parts && Math.floor(parts.written / DAY_MS)
+}
+
+/** @returns milliseconds since 1970 by the sender's clock, and how far that is ahead of UTC */
+function readDate(value: string): { written: number; zoneMinutes: number } | undefined {
   const text = value
     .slice(0, 256)
     .replace(/\([^()]*\)/g, ' ')
@@ -34,8 +48,8 @@ export function parseDate(value: string): Date | undefined {
   const second = Math.min(Number(secondText ?? 0), 59) // a leap second, 60, has no place in Date
   if (half) hour = (hour % 12) + (half.toLowerCase() === 'pm' ? 12 : 0)
   if (month < 0 || day < 1 || day > 31 || hour > 24 || minute > 59) return undefined
-  const ms = Date.UTC(fullYear(yearText), month, day, hour, minute, second) - zoneMinutes(zone) * 60_000
-  return Number.isFinite(ms) ? new Date(ms) : undefined
+  const written = Date.UTC(fullYear(yearText), month, day, hour, minute, second)
+  return Number.isFinite(written) ? { written, zoneMinutes: zoneMinutes(zone) } : undefined
 }
 
 /** RFC 5322 §4.3: two digits 00 to 49 are 20xx, 50 to 99 and three digits add 1900. */

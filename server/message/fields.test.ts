@@ -1,7 +1,7 @@
 /** The small parsers of field values: encoded-words, parameters, dates, message ids, base subjects; and HTML text. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { parseDate } from './dates.ts'
+import { parseDate, writtenDay } from './dates.ts'
 import { decodeEncodedWords } from './encoded-words.ts'
 import { headerFields, unfold } from './headers.ts'
 import { htmlToText } from './html.ts'
@@ -62,6 +62,13 @@ for (const [value, want] of [
   ['Mon, 23 Foo 2026 10:20:30 +0000', undefined],
 ] as const) {
   test(`date: ${value}`, () => assert.equal(parseDate(value)?.toISOString(), want))
+
+  test('the day that is written, which may be another than in UTC', () => {
+    const day = (text: string) => new Date((writtenDay(text) ?? Number.NaN) * 86_400_000).toISOString().slice(0, 10)
+    assert.equal(day('Sat, 24 Mar 2026 23:00:00 -0500'), '2026-03-24')
+    assert.equal(day('Sun, 25 Mar 2026 01:00:00 +0900'), '2026-03-25')
+    assert.equal(writtenDay('tomorrow'), undefined)
+  })
 }
 
 test('message ids: in brackets, folded, bare, and obsolete phrases', () => {

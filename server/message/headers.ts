@@ -122,3 +122,7 @@ function afterLine(text: string, at: number): number {
 
 const isWsp = (code: number) => code === 32 || code === 9
 const isNameChar = (code: number) => code > 32 && code < 127 && code !== COLON
+
+/** A message begins with a header field (or an mbox line that some programs leave on top). */
+export const looksLikeMessage = (raw: Buffer): boolean =>
+  /^(?:From |[\x21-\x39\x3b-\x7e]+[ \t]*:)/.test(raw.toString('latin1', 0, 1000))

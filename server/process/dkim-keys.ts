@@ -53,11 +53,10 @@ export async function watchDkimKeys(options: {
     byDomain = next
     missing.set(failures)
   }
-  await load()
   const stopConfig = config.onChange(() => void load())
   const stopFiles = await watchFiles({
     paths: () => configured().map(({ keyFile }) => join(rootDirectory, keyFile)),
-    onChange: load,
+    read: load,
     intervalMs: LOOK_MS,
   })
   return {

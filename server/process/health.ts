@@ -17,10 +17,12 @@ export function healthRoutes({ readiness, metrics, contentType }: HealthOptions)
   return [
     {
       name: 'healthz',
+      inside: true,
       handle: get('/healthz', async ({ response }) => sendJson(response, 200, { alive: true })),
     },
     {
       name: 'readyz',
+      inside: true,
       handle: get('/readyz', async ({ response }) => {
         const report = await readiness.report()
         sendJson(response, report.ready ? 200 : 503, report)
@@ -28,6 +30,7 @@ export function healthRoutes({ readiness, metrics, contentType }: HealthOptions)
     },
     {
       name: 'metrics',
+      inside: true,
       handle: get('/metrics', async ({ response }) => sendText(response, 200, await metrics(), contentType)),
     },
   ]

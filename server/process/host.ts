@@ -7,7 +7,7 @@ import { createHttpMetrics } from '../http/metrics.ts'
 import { createHttpServer, type HttpServer } from '../http/server.ts'
 import { acceptSessions, type Listener } from '../listener/accept.ts'
 import { createListenerMetrics, type ListenerMetrics } from '../listener/metrics.ts'
-import { type CertificateSource, watchCertificate } from '../listener/tls.ts'
+import { type CertificateSource, type PairFiles, watchCertificate } from '../listener/tls.ts'
 import { healthRoutes } from './health.ts'
 import { type LiveConfig, watchConfig } from './live-config.ts'
 import { createReadiness, type Readiness } from './readiness.ts'
@@ -21,7 +21,8 @@ export interface Host extends AsyncDisposable {
   readiness: Readiness
   registry: Registry
   http: HttpServer
-  httpListener: Listener
+  /** The ports of HTTP; that of the cluster is the first. */
+  httpListeners: Listener[]
   listenerMetrics: ListenerMetrics
   /** To be called when the parts serve. */
   serving(): void
@@ -49,12 +50,12 @@ export async function startHost(
     ...environment.ports,
     ...(environment.listenAddress === undefined ? {} : { address: environment.listenAddress }),
   })
+  const tls = () => config.current()?.tls ?? engineConfigSchema.shape.tls.parse(undefined)
+  const pairBelow = ({ certFile, keyFile }: PairFiles) => ({ certFile: below(certFile), keyFile: below(keyFile) })
   const certificate = started.use(
     await watchCertificate({
-      files: () => {
-        const { certFile, keyFile } = config.current()?.tls ?? engineConfigSchema.shape.tls.parse(undefined)
-        return { certFile: below(certFile), keyFile: below(keyFile) }
-      },
+      files: () => pairBelow(tls()),
+      additional: () => tls().additional.map(pairBelow),
       log: log.child({ component: 'tls' }),
       registry,
     }),
@@ -98,7 +99,7 @@ export async function startHost(
     readiness,
     registry,
     http,
-    httpListener,
+    httpListeners: [httpListener],
     listenerMetrics,
     serving: channel.serving,
     listeners,

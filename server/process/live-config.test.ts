@@ -20,6 +20,12 @@ async function inDirectory(work: (directory: string) => Promise<void>): Promise<
   }
 }
 
+/** As Kubernetes changes a mounted file: whole, and another one. A half-written one would be read as it is. */
+async function replace(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.new`, text)
+  await rename(`${file}.new`, file)
+}
+
 test('a view held by a part shows the newest valid configuration', () =>
   inDirectory(async (directory) => {
     const file = join(directory, 'config.json')
@@ -28,7 +34,7 @@ test('a view held by a part shows the newest valid configuration', () =>
     using config = await watchConfig({ file, log, registry, intervalMs: 5 })
     const { view, limits } = config
     const changed = new Promise<void>((resolve) => config.onChange(() => resolve()))
-    await writeFile(file, document('b.example.org', 2000))
+    await replace(file, document('b.example.org', 2000))
     await changed
     assert.equal(view.hostname, 'b.example.org')
     assert.equal(limits.messageBytes, 2000)
@@ -41,11 +47,23 @@ test('an invalid file is told and counted, and the one before is kept', () =>
     await writeFile(file, document('a.example.org'))
     const registry = new Registry()
     using config = await watchConfig({ file, log, registry, intervalMs: 5 })
-    await writeFile(file, '{"hostname":"a.example.org"}')
+    await replace(file, '{"hostname":"a.example.org"}')
     while (!config.problem()) await new Promise((resolve) => setTimeout(resolve, 5))
     assert.match(config.problem() ?? '', /domains/)
     assert.equal(config.view.hostname, 'a.example.org')
     assert.match(await registry.metrics(), /^mail_config_valid 0$/m)
+  }))
+
+test('a file of a newer operator is used without what is not known, and that is counted', () =>
+  inDirectory(async (directory) => {
+    const file = join(directory, 'config.json')
+    await writeFile(file, JSON.stringify({ ...JSON.parse(document('a.example.org')), quarantine: {}, archive: 1 }))
+    const registry = new Registry()
+    using config = await watchConfig({ file, log, registry })
+    assert.equal(config.view.hostname, 'a.example.org')
+    const metrics = await registry.metrics()
+    assert.match(metrics, /^mail_config_valid 1$/m)
+    assert.match(metrics, /^mail_config_ignored_fields 2$/m)
   }))
 
 test('a file behind a symlink that is swapped, as Kubernetes does, is seen', () =>

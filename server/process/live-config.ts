@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import { Gauge, type Registry } from 'prom-client'
-import { type EngineConfig, engineConfigSchema, type Limits, parseEngineConfig } from '../config.ts'
+import { type EngineConfig, engineConfigSchema, type Limits, parseNewerConfig } from '../config.ts'
 import { watchFiles } from './watched-files.ts'
 
 /** Fields that parts read once, when they start. */
@@ -39,15 +39,23 @@ export async function watchConfig({ file, log, registry, intervalMs }: LiveConfi
     aggregator: 'min',
     registers: [registry],
   })
+  const ignored = new Gauge({
+    name: 'mail_config_ignored_fields',
+    help: 'Fields of the configuration in use that this version of the engine does not know and leaves out',
+    aggregator: 'max',
+    registers: [registry],
+  })
   const listeners = new Set<(config: EngineConfig) => void>()
   let current: EngineConfig | undefined
   let problem: string | undefined
 
   const load = async () => {
     try {
-      const next = parseEngineConfig(JSON.parse(await readFile(file, 'utf8')))
+      const { config: next, unknownFields } = parseNewerConfig(JSON.parse(await readFile(file, 'utf8')))
       problem = undefined
       valid.set(1)
+      ignored.set(unknownFields.length)
+      if (unknownFields.length > 0) log.warn({ file, fields: unknownFields }, 'unknown configuration left out')
       if (current) warnAboutFixed(current, next, log)
       current = next
       log.info({ file, domains: next.domains.length }, 'configuration loaded')
@@ -62,10 +70,9 @@ export async function watchConfig({ file, log, registry, intervalMs }: LiveConfi
     if (!current) throw new Error(`no valid configuration yet: ${problem}`)
     return current
   }
-  await load()
   const stop = await watchFiles({
     paths: () => [file],
-    onChange: load,
+    read: load,
     ...(intervalMs === undefined ? {} : { intervalMs }),
   })
   return {

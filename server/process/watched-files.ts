@@ -4,8 +4,8 @@ import { stat } from 'node:fs/promises'
 export interface WatchOptions {
   /** Absolute paths; asked anew at every look, so they may change with the configuration. */
   paths: () => string[]
-  /** Runs after a change, one at a time; a throw is the caller's to handle. */
-  onChange: () => Promise<void>
+  /** Reads them: at once, and again after each change, one at a time; a throw is the caller's to handle. */
+  read: () => Promise<void>
   intervalMs?: number
 }
 
@@ -13,17 +13,19 @@ export interface WatchOptions {
  * Looks at the files' identity every second. Kubernetes swaps a symlink (`..data`) above the file, which notifications
  * about the file itself do not show and a stat of the path does; some file systems send no notifications at all. One stat
  * per second costs nothing and always works.
- * @returns stops watching
+ * @returns stops watching; when they were read once
  */
-export async function watchFiles({ paths, onChange, intervalMs = 1_000 }: WatchOptions): Promise<() => void> {
+export async function watchFiles({ paths, read, intervalMs = 1_000 }: WatchOptions): Promise<() => void> {
+  // Looked at before they are read, each time: what changes while they are read is seen at the next look.
   let seen = await signature(paths())
+  await read()
   let stopped = false
   let timer: NodeJS.Timeout
   const look = async () => {
     const now = await signature(paths())
     if (now !== seen) {
       seen = now
-      await onChange()
+      await read()
     }
     if (!stopped) timer = setTimeout(look, intervalMs).unref()
   }

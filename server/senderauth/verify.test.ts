@@ -53,11 +53,13 @@ async function verified(options: {
   raw?: Buffer
   clientAddress?: string
   reversePath?: string
+  /** Where it is to come; else it does not, however slow the machine. */
+  deadlineMs?: number
 }) {
   const senderAuth = createSenderAuth({
     hostname: () => 'mx.example.org',
     resolver: dns(options.records ?? RECORDS),
-    deadlineMs: 200,
+    deadlineMs: options.deadlineMs ?? 60_000,
   })
   return senderAuth.verify({
     raw: options.raw ?? MESSAGE,
@@ -80,7 +82,7 @@ for (const [what, options, want] of [
   ],
   [
     'with DNS silent',
-    { records: { 'example.net': 'silent', '_dmarc.example.net': 'silent' } },
+    { records: { 'example.net': 'silent', '_dmarc.example.net': 'silent' }, deadlineMs: 50 },
     'spf=temperror dkim= dmarc=temperror/undefined',
   ],
   [

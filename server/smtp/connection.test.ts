@@ -125,7 +125,7 @@ test('draining: idle sessions hear 421 4.3.2, a transaction is finished first', 
   const idle = await session(started)
   const busy = await session(started)
   await busy.command('MAIL FROM:<>')
-  const drained = started.listener.drain(5_000)
+  const drained = started.listener.drain(60_000)
   assert.match(await idle.reply(), /^421 4\.3\.2 /)
   await idle.closed()
   assert.match(await busy.command('RCPT TO:<ann@example.org>'), /^250/)

@@ -83,6 +83,11 @@ async function startEngine(options: { mxPort?: number; quotaBytes?: number } & S
   }
 }
 
+/** The test's own timeout bounds it. */
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 20))
+}
+
 async function session(port: number): Promise<SmtpClient> {
   const client = await SmtpClient.connect(port)
   await client.line()
@@ -124,8 +129,10 @@ test('a message that comes again after its 250 was lost is stored once; after a 
   const again = await session(engine.port)
   assert.match(await send(again, 'joe@example.net', ['ann@example.org'], message), /^250/)
   assert.equal((await engine.emails(engine.ann.id)).length, before + 1)
+  const receipts = async () => (await db.query('select from delivery_receipt')).length
+  const held = await receipts()
   await again.command('NOOP')
-  await new Promise((resolve) => setTimeout(resolve, 700)) // confirmations ride along a little later
+  await until(async () => (await receipts()) < held) // confirmations ride along a little later
   assert.match(await send(again, 'joe@example.net', ['ann@example.org'], message), /^250/)
   assert.equal((await engine.emails(engine.ann.id)).length, before + 2)
   again.destroy()
@@ -155,8 +162,7 @@ test('a submission to here and elsewhere is stored and delivered; what bounces c
   )
   const [mail] = await sink.count(1)
   assert.deepEqual(mail?.recipients, ['joe@example.net'])
-  for (let i = 0; i < 100 && (await engine.queue.size()) > 0; i++)
-    await new Promise((resolve) => setTimeout(resolve, 50))
+  await until(async () => (await engine.queue.size()) === 0)
   assert.equal((await engine.emails(engine.bob.id)).at(-1), 'to all')
   assert.equal((await engine.emails(engine.ann.id)).at(-1), 'Undelivered Mail Returned to Sender')
   client.destroy()

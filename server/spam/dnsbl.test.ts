@@ -55,7 +55,7 @@ for (const [what, address, zone, listed] of [
   ['no answer in time', '127.0.0.2', 'silent.example', false],
 ] as const)
   test(`DNSBL: ${what} is ${listed ? 'a listing' : 'none'}`, async () => {
-    const hits = await lookUpZones(address, zones(zone), resolver, 300)
+    const hits = await lookUpZones(address, zones(zone), resolver, zone === 'silent.example' ? 300 : 60_000)
     assert.deepEqual(
       hits.map(({ name, score }) => [name, score]),
       listed ? [['RCVD_IN_LISTED_EXAMPLE', 3]] : [],
@@ -63,7 +63,13 @@ for (const [what, address, zone, listed] of [
   })
 
 test('DNSBL: a silent zone does not keep the others from counting', async () => {
-  const hits = await lookUpZones('127.0.0.2', zones('silent.example', 'listed.example'), resolver, 300)
+  const resolve4 = async (name: string) => (name.includes('silent.') ? new Promise(() => {}) : ['127.0.0.2'])
+  const hits = await lookUpZones(
+    '127.0.0.2',
+    zones('silent.example', 'listed.example'),
+    { resolve4 } as Pick<DnsResolver, 'resolve4'>,
+    50,
+  )
   assert.equal(hits.length, 1)
 })
 

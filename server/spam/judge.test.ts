@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, test } from 'node:test'
 import { pino } from 'pino'
+import { Registry } from 'prom-client'
 import { startTestPostgres, type TestPostgres } from '../../test/postgres.ts'
 import type { EngineConfig, EngineConfigInput } from '../config.ts'
 import type { Database } from '../db/database.ts'
@@ -39,8 +40,16 @@ const resolver = {
 } as unknown as DnsResolver
 
 type Spam = NonNullable<EngineConfigInput['spam']>
+const partsOf = (config: EngineConfig) => ({
+  config,
+  db,
+  rateCounter: createRateCounter({ db, now }),
+  resolver,
+  logger,
+  now,
+})
 function judgeWith(spam: Spam, config: EngineConfig = testConfig({ spam })) {
-  return createSpamJudge({ config, db, rateCounter: createRateCounter({ db, now }), resolver, logger, now })
+  return createSpamJudge(partsOf(config))
 }
 const attempt = (change: object = {}) => ({
   clientAddress: '192.0.2.7',
@@ -176,15 +185,25 @@ for (const [what, result, policy, arc, action] of [
     assert.equal(verdict.reason, action === 'reject' ? 'dmarc' : undefined)
   })
 
-test('changed rules take effect with the next message; broken ones leave those before in force', async () => {
+test('changed rules take effect with the next message; a line that is not understood costs itself alone', async () => {
   const config = testConfig({})
-  const judge = judgeWith({}, config)
+  const metrics = new Registry()
+  const judge = createSpamJudge({ ...partsOf(config), metrics })
   const found = async () => (await judge.judge(message())).tests.map(({ name }) => name)
+  const mistakes = async () => (await metrics.getMetricsAsJSON()).map(({ values }) => values[0]?.value)
   assert.ok(!(await found()).includes('MINE'))
   config.spam.rules = ['header MINE Subject =~ /Lunch/']
   assert.ok((await found()).includes('MINE'))
-  config.spam.rules = ['header MINE Subject =~ /Lunch/', 'body BAD /a++/']
-  assert.ok((await found()).includes('MINE'))
+  config.spam.rules = ['body BAD /a++/\nheader MY_OWN Subject =~ /Lunch/']
+  assert.deepEqual(await mistakes(), [1], 'counted before there is a message')
+  const now = await found()
+  assert.deepEqual([now.includes('MINE'), now.includes('MY_OWN')], [false, true])
+  // A process that starts now, and has never seen the rules from before, judges the same.
+  assert.deepEqual(
+    (await createSpamJudge(partsOf(config)).judge(message())).tests.map(({ name }) => name),
+    now,
+  )
   config.spam.rules = []
-  assert.ok(!(await found()).includes('MINE'))
+  assert.ok(!(await found()).includes('MY_OWN'))
+  assert.deepEqual(await mistakes(), [0])
 })

@@ -1,8 +1,7 @@
 /** The spam judge: the one joint of greylisting, rate limit, DNS block lists, sender checks and rules. */
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { Logger } from 'pino'
-import { ConfigError, type EngineConfig } from '../config.ts'
+import { Gauge, Registry } from 'prom-client'
+import type { EngineConfig } from '../config.ts'
 import type { Database } from '../db/database.ts'
 import type { DnsResolver } from '../senderauth/resolver.ts'
 import { createBoundedRunner } from './bounded.ts'
@@ -11,7 +10,7 @@ import { runRules } from './engine.ts'
 import { clientNetwork, createGreylist } from './greylist.ts'
 import { viewMessage } from './message-view.ts'
 import type { RateCounter } from './rate-counter.ts'
-import { parseRules, type Rule } from './rule-language.ts'
+import { compileRules, readBuiltInRules } from './rule-set.ts'
 import type { SpamJudge } from './types.ts'
 import { judgeHits } from './verdict.ts'
 
@@ -22,30 +21,14 @@ export interface SpamJudgeDeps {
   rateCounter: RateCounter
   resolver: DnsResolver
   logger: Logger
+  metrics?: Registry
   now: () => Date
 }
 
 const MINUTE_MS = 60_000
 const NO_RULES: readonly string[] = []
-const RULES_DIRECTORY = join(import.meta.dirname, 'rules')
+const MISTAKES_LOGGED = 50
 
-/** The built-in rules, by file. */
-export function readBuiltInRules(): { file: string; text: string }[] {
-  return readdirSync(RULES_DIRECTORY)
-    .filter((file) => file.endsWith('.cf'))
-    .sort()
-    .map((file) => ({ file, text: readFileSync(join(RULES_DIRECTORY, file), 'utf8') }))
-}
-
-/**
- * The rules of a configuration, after the built-in ones.
- * @throws ConfigError naming "rules[0]:12" and what is wrong there
- */
-export function compileRules(builtIn: { file: string; text: string }[], rules: readonly string[]): Rule[] {
-  return parseRules([...builtIn, ...rules.map((text, index) => ({ file: `spam.rules[${index}]`, text }))])
-}
-
-/** @throws ConfigError only for a mistake in the built-in rules; one in the configured rules is logged and leaves those before */
 export function createSpamJudge(deps: SpamJudgeDeps): SpamJudge {
   const { config, db, resolver, now } = deps
   const logger = deps.logger.child({ component: 'spam' })
@@ -53,21 +36,31 @@ export function createSpamJudge(deps: SpamJudgeDeps): SpamJudge {
   const greylist = createGreylist({ db, config: () => config.spam.greylisting, now })
   const run = createBoundedRunner()
   /** `of`: a changed configuration comes with a new array. */
-  let compiled = { of: NO_RULES, rules: compileRules(builtIn, []), tooSlow: new Set<string>() }
+  let compiled = { of: NO_RULES, ...compileRules(builtIn, NO_RULES), tooSlow: new Set<string>() }
 
   function currentRules(): typeof compiled {
     const of = config.spam.rules.length === 0 ? NO_RULES : config.spam.rules
     if (of === compiled.of) return compiled
-    try {
-      compiled = { of, rules: compileRules(builtIn, of), tooSlow: new Set() }
-      logger.info({ rules: compiled.rules.length }, 'spam rules loaded')
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error
-      compiled = { ...compiled, of } // mail goes on with the rules that work
-      logger.error({ reason: error.message, kept: compiled.rules.length }, 'spam rules not usable')
+    compiled = { of, ...compileRules(builtIn, of), tooSlow: new Set() }
+    const { rules, mistakes } = compiled
+    logger.info({ rules: rules.length }, 'spam rules loaded')
+    if (mistakes.length > 0) {
+      const told = mistakes.slice(0, MISTAKES_LOGGED)
+      logger.error({ mistakes: told, leftOut: mistakes.length }, 'lines of the spam rules left out')
     }
     return compiled
   }
+
+  new Gauge({
+    name: 'mail_spam_rule_mistakes',
+    help: 'Lines of the configured spam rules that this version of the engine does not understand and leaves out',
+    aggregator: 'max',
+    registers: [deps.metrics ?? new Registry()],
+    // Asked for here too: a mistake shows before the first message is judged.
+    collect() {
+      this.set(currentRules().mistakes.length)
+    },
+  })
 
   return {
     enabled: () => config.spam.enabled,

@@ -1,8 +1,7 @@
 /**
  * SpamAssassin's rule language (Mail::SpamAssassin::Conf), the part that decides on mail: header, body, rawbody, full, uri,
- * meta, score, describe, tflags, if and ifplugin. What is not understood is an error that names its line. Pure.
+ * meta, score, describe, tflags, if and ifplugin. A line that is not understood is left out, and told with its number. Pure.
  */
-import { ConfigError } from '../config.ts'
 import { EVALUATIONS, type Evaluation } from './evaluations.ts'
 import { type Expression, ExpressionError, parseExpression } from './expression.ts'
 import { RegexRefused, translateRegex } from './perl-regex.ts'
@@ -29,7 +28,24 @@ export type RuleTest =
   | { kind: 'body' | 'rawbody' | 'full' | 'uri'; regex: RegExp }
   | { kind: 'meta'; expression: Expression }
 
+export interface RuleSet {
+  /** In an order in which every meta comes after what it asks for. */
+  rules: Rule[]
+  /** "file:line: what is wrong", one per line that is left out, in no particular order. */
+  mistakes: string[]
+}
+
+/** What is wrong with a line. */
+class Mistake extends Error {
+  override name = 'Mistake'
+}
+
 const MAX_RULES = 20_000
+/** Metas that ask for metas: so deep. */
+const MAX_DEPTH = 100
+const LEFT_OUT = 'is left out'
+/** Characters of what is said of one line: it may quote the line. */
+const MAX_MESSAGE = 200
 /** Settings of other places, or of no meaning here: passed over. */
 const IGNORED = new Set(
   'lang require_version version_tag reuse priority test required_score required_hits report_safe'.split(' '),
@@ -45,11 +61,11 @@ export function scoreOf(rule: Rule): number {
 }
 
 /**
- * Reads rule texts, later ones overriding earlier ones.
- * @returns rules in an order in which every meta comes after what it asks for
- * @throws ConfigError with a line "file:line: what is wrong" per mistake
+ * Reads rule texts, later ones overriding earlier ones. Whatever is wrong with a line, all others count, so that the same
+ * text means the same to every process that reads it. A meta that asks for a rule that is left out is left out too:
+ * without it the meta might hit more than it should.
  */
-export function parseRules(texts: { file: string; text: string }[]): Rule[] {
+export function parseRules(texts: readonly { file: string; text: string }[]): RuleSet {
   const parser = new Parser()
   for (const { file, text } of texts) parser.file(file, text)
   return parser.finish()
@@ -59,8 +75,10 @@ class Parser {
   readonly rules = new Map<string, Rule>()
   readonly scores = new Map<string, number>()
   readonly descriptions = new Map<string, string>()
-  readonly flags = new Map<string, { words: string[]; where: string }>()
-  readonly problems: string[] = []
+  readonly flags = new Map<string, string[]>()
+  readonly mistakes: string[] = []
+  /** Rules whose definition is not understood. */
+  readonly broken = new Set<string>()
 
   file(file: string, text: string): void {
     /** One entry per open if: are its lines read? */
@@ -75,24 +93,28 @@ class Parser {
       else if (word === 'endif') conditions.pop()
       else if (conditions.every(Boolean)) this.attempt(where, () => this.line(where, word, rest))
     }
-    if (conditions.length > 0) this.problems.push(`${file}: "if" without "endif"`)
+    if (conditions.length > 0) this.mistakes.push(`${file}: "if" without "endif"`)
   }
 
   private attempt(where: string, work: () => void): void {
     try {
       work()
     } catch (error) {
-      const known = error instanceof RegexRefused || error instanceof ExpressionError || error instanceof ConfigError
+      const known = error instanceof RegexRefused || error instanceof ExpressionError || error instanceof Mistake
       if (!known) throw error
       const what = error instanceof RegexRefused ? 'the expression has no translation: ' : ''
-      this.problems.push(`${where}: ${what}${error.message}`)
+      this.leaveOut(where, `${what}${error.message}`)
     }
+  }
+
+  private leaveOut(where: string, why: string): void {
+    this.mistakes.push(`${where}: ${why.length > MAX_MESSAGE ? `${why.slice(0, MAX_MESSAGE)}…` : why}`)
   }
 
   private line(where: string, word: string, rest: string): void {
     if (IGNORED.has(word)) return
     const [, name = '', value = ''] = /^(\S+)\s*([\s\S]*)$/.exec(rest) ?? []
-    if (!/^[A-Za-z_]\w{0,127}$/.test(name)) throw new ConfigError(`"${word}" needs the name of a rule`)
+    if (!/^[A-Za-z_]\w{0,127}$/.test(name)) throw new Mistake(`"${word}" needs the name of a rule`)
     switch (word) {
       case 'describe':
         this.descriptions.set(name, value.slice(0, 500))
@@ -101,7 +123,7 @@ class Parser {
         this.score(name, value)
         return
       case 'tflags':
-        this.flags.set(name, { words: value.split(/\s+/), where })
+        this.flags.set(name, value.split(/\s+/))
         return
       case 'header':
       case 'body':
@@ -109,14 +131,16 @@ class Parser {
       case 'full':
       case 'uri':
       case 'meta': {
-        if (this.rules.size >= MAX_RULES) throw new ConfigError(`more than ${MAX_RULES} rules`)
+        if (this.rules.size >= MAX_RULES) throw new Mistake(`more than ${MAX_RULES} rules`)
+        this.broken.add(name)
         const test = parseTest(word, value)
+        this.broken.delete(name)
         this.rules.delete(name)
         this.rules.set(name, { name, test, score: undefined, description: '', nice: false, maxHits: 1, where })
         return
       }
       default:
-        throw new ConfigError(`"${word}" is not supported`)
+        throw new Mistake(`"${word}" is not supported`)
     }
   }
 
@@ -125,47 +149,53 @@ class Parser {
     const relative = /^\((-?[\d.]+)\)$/.exec(numbers[0] ?? '')
     // four scores: neither Bayes nor DNS, DNS only, Bayes only, both. We ask DNS.
     const score = Number(relative ? relative[1] : numbers.length === 4 ? numbers[1] : numbers[0])
-    if (!Number.isFinite(score) || numbers[0] === '') throw new ConfigError(`"${value}" is no score`)
+    if (!Number.isFinite(score) || numbers[0] === '') throw new Mistake(`"${value}" is no score`)
     this.scores.set(name, relative ? (this.scores.get(name) ?? 0) + score : score)
   }
 
-  finish(): Rule[] {
+  finish(): RuleSet {
     for (const rule of this.rules.values()) {
       rule.score = this.scores.get(rule.name)
       rule.description = this.descriptions.get(rule.name) ?? ''
-      const { words = [] } = this.flags.get(rule.name) ?? {}
+      const words = this.flags.get(rule.name) ?? []
       rule.nice = words.includes('nice')
       if (words.includes('multiple')) {
         const maxHits = words.map((word) => /^maxhits=(\d+)$/.exec(word)?.[1]).find((count) => count !== undefined)
         rule.maxHits = maxHits === undefined ? 1000 : Math.max(1, Number(maxHits))
       }
     }
-    const ordered = this.inOrder()
-    if (this.problems.length > 0) throw new ConfigError(this.problems.slice(0, 50).join('\n'))
-    return ordered
+    return { rules: this.inOrder(), mistakes: this.mistakes }
   }
 
-  /** Depth first; a circle is an error. */
+  /** Depth first. */
   private inOrder(): Rule[] {
-    const ordered = new Set<Rule>()
+    const ordered: Rule[] = []
+    const visited = new Map<Rule, 'usable' | 'unusable'>()
     const open = new Set<Rule>()
-    const visit = (rule: Rule): void => {
-      if (ordered.has(rule)) return
-      if (open.has(rule)) {
-        this.problems.push(`${rule.where}: ${rule.name} depends on itself`)
-        return
+    /** @returns why nothing can ask for it; undefined when it is among the ordered ones */
+    const visit = (rule: Rule): string | undefined => {
+      if (open.has(rule)) return 'asks for it in turn'
+      if (open.size >= MAX_DEPTH) return `is behind ${MAX_DEPTH} other metas`
+      if (!visited.has(rule)) {
+        open.add(rule)
+        const trouble = rule.test.kind === 'meta' ? troubleWith(rule.test.expression.names) : undefined
+        open.delete(rule)
+        visited.set(rule, trouble ? 'unusable' : 'usable')
+        if (trouble) this.leaveOut(rule.where, `${rule.name} asks for ${trouble}`)
+        else ordered.push(rule)
       }
-      open.add(rule)
-      if (rule.test.kind === 'meta')
-        for (const name of rule.test.expression.names) {
-          const other = this.rules.get(name)
-          if (other) visit(other)
-        }
-      open.delete(rule)
-      ordered.add(rule)
+      return visited.get(rule) === 'usable' ? undefined : LEFT_OUT
+    }
+    const troubleWith = (names: readonly string[]): string | undefined => {
+      for (const name of names) {
+        const other = this.rules.get(name)
+        const why = other ? visit(other) : this.broken.has(name) ? LEFT_OUT : undefined
+        if (why) return `${name}, which ${why}`
+      }
+      return undefined
     }
     for (const rule of this.rules.values()) visit(rule)
-    return [...ordered]
+    return ordered
   }
 }
 
@@ -201,7 +231,7 @@ function parseTest(word: 'header' | 'body' | 'rawbody' | 'full' | 'uri' | 'meta'
   if (called) {
     const [, name = '', list = ''] = called
     const evaluate = EVALUATIONS[name]
-    if (!evaluate) throw new ConfigError(`eval:${name} is not supported`)
+    if (!evaluate) throw new Mistake(`eval:${name} is not supported`)
     return {
       kind: 'eval',
       evaluate,
@@ -218,7 +248,7 @@ function parseHeaderTest(value: string): RuleTest {
   const [, field, modifiers, operator, rest = ''] =
     /^([!-9;-~]+?)((?::(?:addr|name|raw|first))*)\s*(=~|!~)\s*([\s\S]+)$/.exec(value) ?? []
   if (field === undefined)
-    throw new ConfigError('a header rule needs "Field =~ /expression/", "exists:Field" or "eval:..."')
+    throw new Mistake('a header rule needs "Field =~ /expression/", "exists:Field" or "eval:..."')
   const unset = /\s+\[if-unset:\s*([\s\S]*)\]$/.exec(rest)
   return {
     kind: 'header',
@@ -236,13 +266,12 @@ const CLOSING: Record<string, string> = { '{': '}', '(': ')', '[': ']', '<': '>'
 function parseRegex(text: string): RegExp {
   const [, delimiter = ''] = /^(?:m\s*)?([^\w\s])/.exec(text) ?? []
   const isSlash = text.startsWith('/')
-  if (delimiter === '' || (!isSlash && !text.startsWith('m')))
-    throw new ConfigError('an expression in slashes is missing')
+  if (delimiter === '' || (!isSlash && !text.startsWith('m'))) throw new Mistake('an expression in slashes is missing')
   const start = text.indexOf(delimiter) + 1
   const end = text.lastIndexOf(CLOSING[delimiter] ?? delimiter)
   const flags = text.slice(end + 1).trim()
-  if (end < start) throw new ConfigError('the expression has no end')
-  if (!/^[a-z]*$/.test(flags)) throw new ConfigError(`"${flags.slice(0, 20)}" after the expression`)
+  if (end < start) throw new Mistake('the expression has no end')
+  if (!/^[a-z]*$/.test(flags)) throw new Mistake(`"${flags.slice(0, 20)}" after the expression`)
   const source = text.slice(start, end)
   return translateRegex(
     isSlash ? source : source.replaceAll(`\\${delimiter}`, CLOSING[delimiter] ? `\\${delimiter}` : delimiter),

@@ -75,7 +75,7 @@ for (const [what, statement, state] of DEPENDENCIES) {
               statements: statement ? [good, statement] : [good],
               trouble,
               progress,
-              paused,
+              paused: paused ? 'Annotation mail.openova.io/paused' : undefined,
               now: NOW,
             })
             const situation = { conditions, paused, observedGeneration: stale ? GENERATION - 1 : GENERATION }
@@ -99,6 +99,21 @@ test('Degraded says why, with reason and message of Stalled', async () => {
   })
 })
 
+test('a paused object says what does not happen meanwhile', async () => {
+  const wait = waiting('DatabaseReady', 'Provisioning', 'Cluster db: Setting up primary')
+  const conditions = judge({
+    generation: GENERATION - 1,
+    previous: undefined,
+    statements: [wait],
+    paused: 'Annotation mail.openova.io/paused',
+    now: NOW,
+  }).conditions
+  const { status, message } = await health({ conditions, paused: true, observedGeneration: GENERATION - 1 })
+  assert.equal(status, 'Suspended')
+  assert.match(message, /not ready: DatabaseReady: Cluster db: Setting up primary/)
+  assert.match(message, /the newest spec is not applied$/)
+})
+
 test('a rolling update is Progressing and says how far it is', async () => {
   const conditions = judged([good], { progress: '1 of 2 replicas are up to date' })
   assert.equal(conditions[0]?.status, 'True')
@@ -108,6 +123,20 @@ test('a rolling update is Progressing and says how far it is', async () => {
 test('a condition of an older spec is not believed, whatever status.observedGeneration says', async () => {
   const old = judged([good]).map((condition) => ({ ...condition, observedGeneration: GENERATION - 1 }))
   assert.equal((await health({ conditions: old })).status, 'Progressing')
+})
+
+test('a spec that cannot be carried out is Progressing with the API’s words, and Degraded after the deadline', async () => {
+  // Ready is still of the spec before: it failed before a look.
+  const known = judge({ generation: GENERATION - 1, previous: undefined, statements: [good], now: NOW }).conditions
+  const failing = (previous: Condition[], now: Date) =>
+    judge({ generation: GENERATION, previous, statements: [], failure: 'list secrets: 403', now }).conditions
+  const conditions = failing(known, NOW)
+  assert.deepEqual(await health({ conditions }), { status: 'Progressing', message: 'list secrets: 403' })
+  const late = failing(conditions, new Date(+NOW + 3_600_000))
+  assert.deepEqual(await health({ conditions: late }), {
+    status: 'Degraded',
+    message: 'ReconcileFailed: list secrets: 403',
+  })
 })
 
 for (const [kind, file] of [

@@ -8,7 +8,12 @@ import { test } from 'node:test'
 import { parse, parseAllDocuments } from 'yaml'
 import { readOperatorConfig } from '../../operator/config.ts'
 import { BUILT_IN, OPTIONAL, READ_ONLY } from '../../operator/mailserver/kinds.ts'
-import { ownNamespaceRules, type PolicyRule, watchedNamespaceRules } from '../../operator/rbac.ts'
+import {
+  gatewayNamespaceRules,
+  ownNamespaceRules,
+  type PolicyRule,
+  watchedNamespaceRules,
+} from '../../operator/rbac.ts'
 import { generatedTemplates } from '../../scripts/chart.ts'
 import { isBuilt, tool } from '../cluster-tool.ts'
 
@@ -96,13 +101,17 @@ test('the operator gets the rights of operator/rbac.ts, as verbs per resource, a
   assert.deepEqual(sorted(rules('Role', 'mail-operator-leader-election')), sorted(rights(ownNamespaceRules)))
 })
 
-test('the rights cover every kind that the operator makes or watches', () => {
+test('the rights cover every kind that the operator makes or watches, with the verbs that it uses', () => {
   const allowed = rights(watchedNamespaceRules)
-  for (const { group, plural } of [...BUILT_IN, ...Object.values(OPTIONAL)]) {
-    const readOnly = READ_ONLY.some((resource) => resource.plural === plural)
-    const verbs = ['get', 'list', 'watch', ...(readOnly ? [] : ['create', 'patch', 'delete'])]
+  for (const { group, kind, plural } of [...BUILT_IN, ...Object.values(OPTIONAL)]) {
+    const readOnly = READ_ONLY.some((resource) => resource.kind === kind)
+    // A database and its backups are left to the garbage collector.
+    const removed = kind === 'Cluster' || kind === 'ObjectStore' ? [] : ['delete']
+    const verbs = ['list', 'watch', ...(readOnly ? [] : ['get', 'create', 'patch', ...removed])]
     assert.deepEqual([...(allowed.get(`${group}/${plural}`) ?? [])].sort(), verbs.sort(), `${group}/${plural}`)
   }
+  for (const plural of ['mailservers', 'mailaccounts'])
+    assert.deepEqual([...(allowed.get(`mail.openova.io/${plural}`) ?? [])].sort(), ['list', 'patch', 'watch'])
 })
 
 test('with watchNamespaces the rights end at those namespaces', helm, () => {
@@ -114,6 +123,25 @@ test('with watchNamespaces the rights end at those namespaces', helm, () => {
   const wide = objects.filter(({ kind, metadata }) => kind === 'ClusterRole' && !/-(edit|view)$/.test(metadata.name))
   assert.deepEqual(wide, [])
   assert.ok(!objects.some(({ kind }) => kind === 'ClusterRoleBinding'))
+})
+
+test('with watchNamespaces the Gateways of other namespaces are read where that is named', helm, () => {
+  const named = ['--set', 'gatewayNamespaces={edge}']
+  const inside = render('--set', 'watchNamespaces={a}', ...named).filter(
+    ({ metadata }) => metadata.namespace === 'edge',
+  )
+  assert.deepEqual(
+    inside.map(({ kind, metadata, rules }) => ({ kind, name: metadata.name, rules })),
+    [
+      { kind: 'Role', name: 'mail-operator-gateways', rules: gatewayNamespaceRules },
+      { kind: 'RoleBinding', name: 'mail-operator-gateways', rules: undefined },
+    ],
+  )
+  // A ClusterRole holds them already.
+  assert.deepEqual(
+    render(...named).filter(({ metadata }) => metadata.namespace === 'edge'),
+    [],
+  )
 })
 
 test('no rule has a wildcard', helm, () => {
@@ -193,6 +221,14 @@ test('the configuration of kube-state-metrics goes where it is mounted, unchange
   assert.equal(metadata.namespace, 'monitoring')
   const file = readFileSync(join(chart, 'kube-state-metrics/custom-resource-state.yaml'), 'utf8')
   assert.deepEqual(parse(data?.['config.yaml'] ?? ''), parse(file))
+})
+
+test('the alerts are a PrometheusRule with the labels that are asked for, unchanged', helm, () => {
+  assert.ok(!render().some(({ kind }) => kind === 'PrometheusRule'))
+  const on = ['--set', 'prometheusRule.enabled=true', '--set', 'prometheusRule.labels.release=prometheus']
+  const { metadata, spec } = named(render(...on), 'PrometheusRule', 'mail-operator')
+  assert.equal(metadata.labels?.release, 'prometheus')
+  assert.deepEqual(spec, parse(readFileSync(join(chart, 'alerts/mail-operator.yaml'), 'utf8')))
 })
 
 test('every dashboard is a ConfigMap with the label that the sidecar looks for', helm, () => {

@@ -1,14 +1,25 @@
-/** A DNS server for tests: answers A, MX and TXT questions from a table over UDP on loopback, the rest with NXDOMAIN (RFC 1035). */
+/** A DNS server for tests: answers from a table over UDP on loopback, names that are not in it with NXDOMAIN (RFC 1035). */
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 
-const TYPES: Record<number, DnsRecord['type']> = { 1: 'A', 15: 'MX', 16: 'TXT' }
+const TYPES: Record<number, DnsRecord['type']> = {
+  1: 'A',
+  2: 'NS',
+  5: 'CNAME',
+  12: 'PTR',
+  15: 'MX',
+  16: 'TXT',
+  28: 'AAAA',
+  33: 'SRV',
+  52: 'TLSA',
+  257: 'CAA',
+}
 
 export interface DnsRecord {
-  type: 'A' | 'MX' | 'TXT'
+  type: 'A' | 'AAAA' | 'CNAME' | 'MX' | 'NS' | 'TXT' | 'SRV' | 'PTR' | 'CAA' | 'TLSA'
   /** Without the trailing dot. */
   name: string
-  /** "127.0.0.1", "10 mx.example", or the text. */
+  /** As in a zone file ("127.0.0.1", "10 mx.example."), but the text of a TXT record as it is. */
   value: string
 }
 
@@ -69,12 +80,50 @@ function encoded({ type, value }: DnsRecord, typeBytes: Buffer): Buffer {
 }
 
 function dataOf(type: DnsRecord['type'], value: string): Buffer {
-  if (type === 'A') return Buffer.from(value.split('.').map(Number))
-  if (type === 'MX') {
-    const [preference = '10', host = ''] = value.split(' ')
-    return Buffer.concat([Buffer.from([0, Number(preference)]), ...host.split('.').map(string), Buffer.from([0])])
+  const fields = value.split(' ')
+  const [first = '', second = '', third = '', last = ''] = fields
+  switch (type) {
+    case 'A':
+      return Buffer.from(value.split('.').map(Number))
+    case 'AAAA':
+      return addressBytes(value)
+    case 'MX':
+      return Buffer.concat([number(first), host(second)])
+    case 'SRV':
+      return Buffer.concat([number(first), number(second), number(third), host(last)]) // RFC 2782
+    case 'CAA': // RFC 8659 §4.1
+      return Buffer.concat([
+        Buffer.from([Number(first)]),
+        string(second),
+        Buffer.from(fields.slice(2).join(' ').slice(1, -1)),
+      ])
+    case 'TLSA': // RFC 6698 §2.1
+      return Buffer.concat([Buffer.from([Number(first), Number(second), Number(third)]), Buffer.from(last, 'hex')])
+    case 'TXT':
+      return Buffer.concat((value.match(/.{1,255}/gs) ?? ['']).map(string))
+    default:
+      return host(value)
   }
-  return Buffer.concat((value.match(/.{1,255}/gs) ?? ['']).map(string))
+}
+
+function number(text: string): Buffer {
+  const bytes = Buffer.alloc(2)
+  bytes.writeUInt16BE(Number(text))
+  return bytes
+}
+
+/** A name, with or without the trailing dot. */
+function host(name: string): Buffer {
+  return Buffer.concat([...name.replace(/\.$/, '').split('.').map(string), Buffer.from([0])])
+}
+
+/** RFC 4291 §2.2, "::" included. */
+function addressBytes(address: string): Buffer {
+  const [head = '', tail = ''] = address.split('::')
+  const groups = (text: string) => (text === '' ? [] : text.split(':'))
+  const missing = Math.max(0, 8 - groups(head).length - groups(tail).length)
+  const all = [...groups(head), ...Array<string>(missing).fill('0'), ...groups(tail)]
+  return Buffer.concat(all.map((group) => number(`0x${group}`)))
 }
 
 function string(text: string): Buffer {

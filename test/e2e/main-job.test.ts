@@ -35,6 +35,7 @@ const Cluster: Resource = {
   plural: 'clusters',
   namespaced: true,
 }
+const MailAccount: Resource = { ...MailServer, kind: 'MailAccount', plural: 'mailaccounts' }
 const MESSAGE_LIMIT = 400_000
 
 let dir: string
@@ -141,7 +142,7 @@ const readyPids = async (): Promise<number[]> =>
     .filter(({ status }) => status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True'))
     .map(({ metadata }) => Number(metadata.annotations?.['local.mail.openova.io/pid']))
 
-test('1: the YAML became a service, and endpoints.json tells where', { timeout: 30_000 }, async () => {
+test('1: the YAML became a service, and endpoints.json tells where', async () => {
   const written = JSON.parse(await readFile(join(dir, 'state', 'endpoints.json'), 'utf8'))
   assert.deepEqual(written, endpoints)
   assert.deepEqual(Object.keys(written), [
@@ -190,7 +191,7 @@ test('1: the YAML became a service, and endpoints.json tells where', { timeout: 
   }
 })
 
-test('2: mail by SMTP is read by IMAP and JMAP, bytes and structure alike', { timeout: 30_000 }, async () => {
+test('2: mail by SMTP is read by IMAP and JMAP, bytes and structure alike', async () => {
   const messageId = newId()
   const attachment = randomBytes(150_000) // above storage.s3.inlineMaxBytes: it goes through the bucket
   await sendMail(endpoints, {
@@ -254,7 +255,7 @@ test('2: mail by SMTP is read by IMAP and JMAP, bytes and structure alike', { ti
   assert.ok((await jmap.download(email?.blobId ?? '')).equals(message.source ?? Buffer.alloc(0)))
 })
 
-test('2: submission on 587 and 465, IDLE, APPEND and EXPUNGE', { timeout: 30_000 }, async () => {
+test('2: submission on 587 and 465, IDLE, APPEND and EXPUNGE', async () => {
   await using imap = await openImap(endpoints, bob)
   const lock = await imap.getMailboxLock('INBOX')
   const arrived = once(imap, 'exists')
@@ -288,7 +289,7 @@ test('2: submission on 587 and 465, IDLE, APPEND and EXPUNGE', { timeout: 30_000
   lock.release()
 })
 
-test('2: who is not known, may not or is too large is refused in SMTP’s terms', { timeout: 30_000 }, async () => {
+test('2: who is not known, may not or is too large is refused in SMTP’s terms', async () => {
   const mail = { from: 'someone@sender.test', subject: 'x', text: 'x' }
   assert.match(await responseOf(sendMail(endpoints, { ...mail, to: 'nobody@example.org' })), /^550 5\.1\.1 /)
   assert.match(await responseOf(sendMail(endpoints, { ...mail, to: 'someone@foreign.test' })), /^55\d 5\.7\.1 /)
@@ -296,7 +297,7 @@ test('2: who is not known, may not or is too large is refused in SMTP’s terms'
   assert.match(await responseOf(sendMail(endpoints, { ...mail, to: alice.address, text })), /^552 /)
 })
 
-test('3: mail to a foreign domain is queued, DKIM-signed, and delivered to its MX', { timeout: 60_000 }, async () => {
+test('3: mail to a foreign domain is queued, DKIM-signed, and delivered to its MX', async () => {
   await submitMail(endpoints, 'submissions', alice, {
     to: 'friend@foreign.test',
     subject: 'Signed',
@@ -319,7 +320,7 @@ test('3: mail to a foreign domain is queued, DKIM-signed, and delivered to its M
   assert.ok(verdicts.length > 0 && verdicts.every((verdict) => verdict === 'example.org pass'), verdicts.join())
 })
 
-test('4: what the rules dislike lies in Junk; what they abhor is refused', { timeout: 30_000 }, async () => {
+test('4: what the rules dislike lies in Junk; what they abhor is refused', async () => {
   const messageId = newId()
   const mail = { from: 'someone@sender.test', to: alice.address }
   await sendMail(endpoints, { ...mail, messageId, subject: 'file me under junk', text: 'x' })
@@ -330,7 +331,7 @@ test('4: what the rules dislike lies in Junk; what they abhor is refused', { tim
   assert.match(await responseOf(sendMail(endpoints, { ...mail, subject: 'test', text: gtube })), /^55\d 5\.7\.1 /)
 })
 
-test('5: kubectl', { timeout: 60_000 }, async (t) => {
+test('5: kubectl', async (t) => {
   const kubectl = process.env.KUBECTL || 'kubectl'
   if (spawnSync(kubectl, ['version', '--client']).status !== 0) return t.skip('there is no kubectl')
   // Not execFileSync: the API is in this very process.
@@ -348,7 +349,7 @@ test('5: kubectl', { timeout: 60_000 }, async (t) => {
   await run('delete', 'service', 'stalwart-http', '--wait=false')
 })
 
-test('5: a deleted Service comes back, and its port with it', { timeout: 60_000 }, async () => {
+test('5: a deleted Service comes back, and its port with it', async () => {
   const before = await cluster.client.get(Service, server)
   await cluster.client.delete(Service, server)
   await until(async () => {
@@ -362,9 +363,7 @@ test('5: a deleted Service comes back, and its port with it', { timeout: 60_000 
   )
 })
 
-test('5: scaled to three, engines killed under load: every 250 is there exactly once', {
-  timeout: 120_000,
-}, async () => {
+test('5: scaled to three, engines killed under load: every 250 is there exactly once', async () => {
   await cluster.client.mergePatch(MailServer, server, { spec: { replicas: 3 } })
   await until(async () => (await readyPids()).length === 3)
   const acknowledged: string[] = []
@@ -415,7 +414,46 @@ test('5: scaled to three, engines killed under load: every 250 is there exactly 
   }
 })
 
-test('1: a second start beside it refuses; the next one brings back the same mail', { timeout: 120_000 }, async () => {
+test('6: all of the application deleted, accounts first, and applied again: the same mail', async () => {
+  const { client } = cluster
+  const gone = async (resource: Resource, key: { namespace: string; name: string }) => {
+    await client.delete(resource, key)
+    await until(async () => !(await client.find(resource, key)))
+  }
+  const users = { alice, bob }
+  const before = { alice: await messageIdsByImap(endpoints, alice), bob: await messageIdsByImap(endpoints, bob) }
+  assert.ok(before.alice.length > 0)
+  for (const name of Object.keys(users)) await gone(MailAccount, { namespace, name })
+  await assert.rejects(openImap(endpoints, alice), { authenticationFailed: true })
+  // Mail for an address that somebody had is not bounced.
+  const messageId = newId()
+  await sendMail(endpoints, { messageId, from: 'late@sender.test', to: alice.address, subject: 'late', text: 'x' })
+  await gone(MailServer, server)
+  await until(async () => !(await client.find(Deployment, server)) && (await enginePods()).length === 0)
+
+  const yaml = await readFile(options.files?.[0] ?? '', 'utf8')
+  for (const document of parseAllDocuments(yaml)) {
+    const object = document.toJS() as KubeObject
+    const resource = [MailServer, MailAccount].find(({ kind }) => kind === object.kind)
+    if (resource) await client.apply(resource, object, { fieldManager: 'test' })
+  }
+  for (const [name, user] of Object.entries(users)) {
+    await until(async () => {
+      const found = (await client.find(MailAccount, { namespace, name }))?.status as
+        | { conditions?: { type: string; status: string }[] }
+        | undefined
+      return found?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True')
+    })
+    const secret = await client.get(Secret, { namespace, name: `${name}-password` })
+    user.password = Buffer.from(secret.data?.password ?? '', 'base64').toString()
+  }
+  assert.deepEqual(await messageIdsByImap(endpoints, alice), [...before.alice, messageId])
+  assert.deepEqual(await messageIdsByImap(endpoints, bob), before.bob)
+  await cluster.client.mergePatch(MailServer, server, { spec: { replicas: 3 } })
+  await until(async () => (await readyPids()).length === 3)
+})
+
+test('1: a second start beside it refuses; the next one brings back the same mail', async () => {
   await assert.rejects(startLocal(options), AlreadyRunning)
   const before = { alice: await messageIdsByImap(endpoints, alice), bob: await messageIdsByImap(endpoints, bob) }
   const password = alice.password

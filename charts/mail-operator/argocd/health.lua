@@ -25,15 +25,15 @@ if (metadata.annotations or {})["mail.openova.io/paused"] == "true" then
   if ready ~= nil and ready.status == "False" then
     message = message .. "; not ready: " .. (ready.message or "")
   end
+  if (status.observedGeneration or -1) < (metadata.generation or 0) then
+    message = message .. "; the newest spec is not applied"
+  end
   return result("Suspended", message)
 end
 
 -- What the status says of an older spec is worth nothing. The CRD fills in -1 at creation.
 local generation = metadata.generation or 0
 if (status.observedGeneration or -1) < generation or ready == nil then
-  return result("Progressing", "Waiting for the operator to look at this spec")
-end
-if ready.observedGeneration ~= nil and ready.observedGeneration < generation then
   return result("Progressing", "Waiting for the operator to look at this spec")
 end
 
@@ -48,6 +48,11 @@ end
 local reconciling = conditions.Reconciling
 if reconciling ~= nil and reconciling.status == "True" then
   return result("Progressing", reconciling.message or "Reconciling")
+end
+
+-- The operator has looked at this spec, and what it knows of the service is older.
+if ready.observedGeneration ~= nil and ready.observedGeneration < generation then
+  return result("Progressing", "Waiting for the operator to look at this spec")
 end
 
 if ready.status == "True" then

@@ -6,7 +6,6 @@
     - mailservers
     - mailaccounts
   verbs:
-    - get
     - list
     - watch
     - patch
@@ -25,6 +24,18 @@
   verbs:
     - update
 - apiGroups:
+    - coordination.k8s.io
+  resources:
+    - leases
+  verbs:
+    - get
+- apiGroups:
+    - ""
+  resources:
+    - namespaces
+  verbs:
+    - get
+- apiGroups:
     - ""
   resources:
     - secrets
@@ -42,6 +53,17 @@
     - apps
   resources:
     - deployments
+  verbs:
+    - get
+    - list
+    - watch
+    - create
+    - patch
+    - delete
+- apiGroups:
+    - batch
+  resources:
+    - jobs
   verbs:
     - get
     - list
@@ -88,7 +110,6 @@
   resources:
     - endpointslices
   verbs:
-    - get
     - list
     - watch
 - apiGroups:
@@ -102,6 +123,16 @@
     - postgresql.cnpg.io
   resources:
     - clusters
+  verbs:
+    - get
+    - list
+    - watch
+    - create
+    - patch
+- apiGroups:
+    - postgresql.cnpg.io
+  resources:
+    - poolers
     - scheduledbackups
   verbs:
     - get
@@ -120,7 +151,6 @@
     - watch
     - create
     - patch
-    - delete
 - apiGroups:
     - cert-manager.io
   resources:
@@ -132,6 +162,13 @@
     - create
     - patch
     - delete
+- apiGroups:
+    - cert-manager.io
+  resources:
+    - certificaterequests
+  verbs:
+    - list
+    - watch
 - apiGroups:
     - externaldns.k8s.io
   resources:
@@ -167,4 +204,20 @@
     - create
     - patch
     - delete
+- apiGroups:
+    - gateway.networking.k8s.io
+  resources:
+    - gateways
+  verbs:
+    - list
+    - watch
+{{- end -}}
+{{- define "mail-operator.gatewayRules" -}}
+- apiGroups:
+    - gateway.networking.k8s.io
+  resources:
+    - gateways
+  verbs:
+    - list
+    - watch
 {{- end -}}

@@ -4,7 +4,7 @@ import { decodeTyped } from './decode.ts'
 import { decodeYamlObject, parseJson, parseMediaType } from './http.ts'
 import { checkIdentity } from './identity.ts'
 import { at, isObject, type Json, type JsonObject, type KubeObject } from './json.ts'
-import type { Objects, WriteOptions } from './objects.ts'
+import { type Objects, resourceName, type WriteOptions } from './objects.ts'
 import { jsonPatch } from './patch/json-patch.ts'
 import { mergePatch } from './patch/merge-patch.ts'
 import { strategicMergePatch } from './patch/strategic-merge-patch.ts'
@@ -14,6 +14,7 @@ import {
   ApiError,
   badRequest,
   cause,
+  conflict,
   invalid,
   notFound,
   unprocessable,
@@ -113,6 +114,7 @@ function applyObject(objects: Objects, request: PatchRequest): { object: KubeObj
   const stored = objects.storage.get(definition.bucket, storageKey(namespace, name))
   if (!stored && subresource) throw notFound({ group: definition.group, resource: definition.plural }, name)
   const live = stored && served(definition, stored)
+  if (config.metadata.uid) checkUid(definition, name, config.metadata.uid, live)
   if (live) objects.checkPreconditions(definition, live, config.metadata)
   const merged = apply(live, config, objects.managerOf(definition, subresource, options), request.force === true)
   const next = objects.decode(definition, merged, { fieldValidation: 'Ignore', warnings: [] })
@@ -121,6 +123,17 @@ function applyObject(objects: Objects, request: PatchRequest): { object: KubeObj
   }
   if (!live) return { object: objects.createApplied(definition, namespace, next, options), created: true }
   return { object: objects.finish(definition, live, next, subresource, options), created: false }
+}
+
+/** Whoever names a uid means that object and no other. @throws ApiError 409 where there is none, 422 */
+function checkUid(definition: ResourceDefinition, name: string, uid: string, live: KubeObject | undefined): void {
+  if (!live) {
+    const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`
+    throw conflict(resourceName(definition), name, why)
+  }
+  if (live.metadata.uid !== uid) {
+    throw invalid(definition, name, [cause.invalid('metadata.uid', uid, 'field is immutable')])
+  }
 }
 
 /** The body of an apply as a typed config of this very object. @throws ApiError 400, 500 */

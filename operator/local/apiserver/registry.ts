@@ -46,6 +46,8 @@ export type ResourceDefinition = {
   scale?: ScalePaths
   /** An update of a missing object creates it. */
   createOnUpdate: boolean
+  /** A deletion that names no propagation policy leaves the dependents alone (Jobs, for what came before garbage collection). */
+  orphans?: boolean
   /** metadata.generation counts changes of the desired state. */
   generation: boolean
   columns: Column[]

@@ -76,7 +76,7 @@ function writeOptions({ request, query, server: _server }: Call): WriteOptions {
   }
 }
 
-function warningHeaders({ warnings }: WriteOptions): Record<string, string | string[]> {
+function warningHeaders({ warnings }: { warnings: string[] }): Record<string, string | string[]> {
   return warnings.length > 0 ? { Warning: warnings.slice(0, 20).map((text) => `299 - ${JSON.stringify(text)}`) } : {}
 }
 
@@ -181,13 +181,15 @@ async function patch(call: Call): Promise<void> {
   answer(call, created ? 201 : 200, object, warningHeaders(options))
 }
 
-async function deleteOptions({ request, query }: Call): Promise<DeleteOptions> {
+const PRESERVED =
+  'child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning'
+
+async function deleteOptions({ request, query, definition }: Call): Promise<DeleteOptions & { warnings: string[] }> {
   const text = await readBody(request)
   const body = text.length > 0 ? decodeObject(text, request.headers['content-type'], 'DeleteOptions') : {}
-  const policy =
-    body.propagationPolicy ??
-    query.get('propagationPolicy') ??
-    (body.orphanDependents === true ? 'Orphan' : 'Background')
+  const orphans = body.orphanDependents ?? definition.orphans
+  const asked = body.propagationPolicy ?? query.get('propagationPolicy')
+  const policy = asked ?? (orphans === true ? 'Orphan' : 'Background')
   if (policy !== 'Background' && policy !== 'Foreground' && policy !== 'Orphan') {
     throw errors.invalid({ group: 'meta.k8s.io', kind: 'DeleteOptions' }, '', [
       errors.cause.notSupported('propagationPolicy', policy, ['Foreground', 'Background', 'Orphan', 'nil']),
@@ -199,6 +201,7 @@ async function deleteOptions({ request, query }: Call): Promise<DeleteOptions> {
     dryRun,
     propagationPolicy: policy,
     preconditions: isObject(preconditions) ? (preconditions as DeleteOptions['preconditions']) : {},
+    warnings: definition.orphans && !asked && body.orphanDependents === undefined ? [PRESERVED] : [],
   }
 }
 
@@ -207,11 +210,12 @@ async function remove(call: Call): Promise<void> {
   if (address.subresource) throw errors.methodNotAllowed()
   const options = await deleteOptions(call)
   const { object, gone } = server.objects.delete(definition, address.namespace, address.name, options)
-  if (!gone) return answer(call, 200, object)
+  if (!gone) return answer(call, 200, object, warningHeaders(options))
   const { group, resource } = resourceName(definition)
   const { name, uid } = object.metadata
   const details = { name, ...(group && { group }), kind: resource, ...(uid && { uid }) }
-  send(response, 200, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details })
+  const status = { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details }
+  send(response, 200, status, warningHeaders(options))
 }
 
 async function deleteCollection(call: Call): Promise<void> {
@@ -226,10 +230,11 @@ async function deleteCollection(call: Call): Promise<void> {
     clone(asObject(server.objects.delete(definition, metadata.namespace ?? '', metadata.name, options).object)),
   )
   const metadata = { resourceVersion: String(storage.revision) }
-  send(response, 200, {
+  const answered = {
     kind: definition.listKind,
     apiVersion: apiVersionOf(definition),
     metadata,
     items: items.map((object) => listItem(definition, object)),
-  })
+  }
+  send(response, 200, answered, warningHeaders(options))
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { parseAllDocuments } from 'yaml'
+import { freePorts } from '../free-port.ts'
 import { Client, objectOf } from './conformance/client.ts'
 import { widgetCrd } from './conformance/testdata.ts'
 import { startApiServer } from './server.ts'
@@ -15,7 +16,9 @@ test('objects, CRDs and credentials outlive a restart, a torn last line does no 
   const dir = mkdtempSync(join(tmpdir(), 'apiserver-'))
   const { group, crd } = widgetCrd()
   const widget = { apiVersion: `${group}/v1`, kind: 'Widget', metadata: { name: 'w' }, spec: { hostname: 'a' } }
-  const first = await startApiServer({ dir })
+  // The same one again: not one that the system may have given to somebody else meanwhile.
+  const [port = 0] = await freePorts(1)
+  const first = await startApiServer({ dir, port })
   const api = new Client(first.kubeconfig)
   await api.request('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', { body: crd })
   await api.request('POST', `/apis/${group}/v1/namespaces/default/widgets`, { body: widget })
@@ -27,7 +30,7 @@ test('objects, CRDs and credentials outlive a restart, a torn last line does no 
   await first.close()
   appendFileSync(join(dir, 'objects.jsonl'), '{"r":99,"b":"configm')
 
-  const second = await startApiServer({ dir, port: Number(new URL(first.url).port) })
+  const second = await startApiServer({ dir, port })
   const again = new Client(first.kubeconfig)
   const kept = objectOf(await again.request('GET', `/apis/${group}/v1/namespaces/default/widgets/w`))
   assert.deepEqual(kept.spec, { hostname: 'a', replicas: 2, mode: 'Safe' })

@@ -87,7 +87,7 @@ export async function launchPostgres(options: LaunchOptions): Promise<RunningPos
       const resources = cleanup.move()
       return running(child, port, superuserPassword, stopWithParent(child.pid, owner, binaries.copy), resources)
     }
-    const lastWords = said.last.join('\n')
+    const lastWords = said.last.map(withoutStamp).join('\n')
     const portTaken = /could not bind|address already in use/i.test(lastWords) && options.port === undefined
     // The server of a run that was killed is still on its way out.
     const lockHeld = /lock file "postmaster.pid" already exists/.test(lastWords)
@@ -173,6 +173,11 @@ function followLog(child: ChildProcess, logger: LaunchLogger): Said {
     else logger.debug({ postgres: line }, 'postgres')
   })
   return said
+}
+
+/** The same trouble is told in the same words: a time and a pid would make each try look new to whoever watches a status. */
+function withoutStamp(line: string): string {
+  return line.replace(/^\d{4}-\d\d-\d\d [\d:.]+ \S+ \[\d+\] /, '')
 }
 
 async function waitUntilReady(child: ChildProcess, said: Said, deadline: number): Promise<string> {

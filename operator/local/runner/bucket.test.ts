@@ -15,7 +15,7 @@ for (const [name, minio, skip] of [
   ['our own server', undefined, false],
   ['minio', found, found ? false : 'there is no minio on PATH'],
 ] as const) {
-  test(`${name} keeps address, credentials and objects from run to run`, { skip, timeout: 60_000 }, async (t) => {
+  test(`${name} keeps address, credentials and objects from run to run`, { skip }, async (t) => {
     const dir = await mkdtemp(join(tmpdir(), 'bucket-test-'))
     const table = openProcessTable(join(dir, 'processes.json'))
     const start = (): Promise<ObjectStore> =>
@@ -37,7 +37,6 @@ for (const [name, minio, skip] of [
 
 test('a minio that is killed comes back with what it had', {
   skip: found ? false : 'there is no minio on PATH',
-  timeout: 60_000,
 }, async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'bucket-test-'))
   const path = join(dir, 'processes.json')

@@ -28,12 +28,16 @@ const RETRY_MS = 5_000
 
 interface ClusterSpec {
   instances?: number
-  bootstrap?: { initdb?: { database?: string; owner?: string; postInitApplicationSQL?: string[] } }
+  bootstrap?: {
+    initdb?: { database?: string; owner?: string; postInitApplicationSQL?: string[] }
+    recovery?: { database?: string; owner?: string }
+  }
   postgresql?: { parameters?: Record<string, string> }
 }
 
 export interface ClusterStatus {
   phase?: string
+  secretsResourceVersion?: { applicationSecretVersion?: string }
   conditions?: { type: string; status: string; lastTransitionTime?: string }[]
   [field: string]: unknown
 }
@@ -82,8 +86,8 @@ export function createCnpg(deps: CnpgDeps): Cnpg {
       const server = servers.get(keyText(key)) ?? (await start(key, cluster))
       const application = await applicationOf(key, cluster)
       await prepareDatabase(server, application)
-      await keepSecret(key, cluster, server, application)
-      await writeStatus(key, cluster, { ready: true, phase: 'Cluster in healthy state' })
+      const secretVersion = await keepSecret(key, cluster, server, application)
+      await writeStatus(key, cluster, { ready: true, phase: 'Cluster in healthy state', secretVersion })
       return undefined
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error)
@@ -98,9 +102,10 @@ export function createCnpg(deps: CnpgDeps): Cnpg {
     const directory = join(deps.directory, `${key.namespace}-${key.name}`)
     await mkdir(directory, { recursive: true, mode: 0o700 })
     const dataDir = join(directory, 'data')
-    deps.progress(
-      existsSync(dataDir) ? `Postgres of ${keyText(key)} starts` : `Postgres of ${keyText(key)} is being made`,
-    )
+    const { recovery } = cluster.spec?.bootstrap ?? {}
+    // Nothing here reads backups, and a server to look at is better than none.
+    const making = recovery ? 'is made EMPTY: there are no backups here to recover it from' : 'is being made'
+    deps.progress(`Postgres of ${keyText(key)} ${existsSync(dataDir) ? 'starts' : making}`)
     const superuserPassword = await remembered(join(directory, 'superuser'), () =>
       randomBytes(24).toString('base64url'),
     )
@@ -127,7 +132,9 @@ export function createCnpg(deps: CnpgDeps): Cnpg {
   }
 
   async function applicationOf(key: ObjectKey, cluster: Cluster): Promise<Application> {
-    const { database = 'app', owner, postInitApplicationSQL = [] } = cluster.spec?.bootstrap?.initdb ?? {}
+    const { initdb, recovery } = cluster.spec?.bootstrap ?? {}
+    const { database = 'app', owner } = initdb ?? recovery ?? {}
+    const { postInitApplicationSQL = [] } = initdb ?? {}
     const secret = await client.find(Secret, { ...key, name: `${key.name}-app` })
     const known = secret?.data?.password
     return {
@@ -138,16 +145,23 @@ export function createCnpg(deps: CnpgDeps): Cnpg {
     }
   }
 
-  async function keepSecret(key: ObjectKey, cluster: Cluster, server: RunningPostgres, application: Application) {
+  /** @returns its resourceVersion */
+  async function keepSecret(
+    key: ObjectKey,
+    cluster: Cluster,
+    server: RunningPostgres,
+    application: Application,
+  ): Promise<string | undefined> {
     const secret = applicationSecret(key, cluster, server.port, application)
     const live = await client.find(Secret, { ...key, name: `${key.name}-app` })
-    if (!live || differs(secret, live)) await client.apply(Secret, secret, { fieldManager: MANAGER })
+    const kept = live && !differs(secret, live) ? live : await client.apply(Secret, secret, { fieldManager: MANAGER })
+    return kept.metadata.resourceVersion
   }
 
   async function writeStatus(
     key: ObjectKey,
     cluster: Cluster,
-    state: { ready: boolean; phase: string },
+    state: { ready: boolean; phase: string; secretVersion?: string | undefined },
   ): Promise<void> {
     const before = cluster.status?.conditions?.find(({ type }) => type === 'Ready')
     const value = state.ready ? 'True' : 'False'
@@ -160,6 +174,11 @@ export function createCnpg(deps: CnpgDeps): Cnpg {
       currentPrimary: names[0] ?? '',
       targetPrimary: names[0] ?? '',
       phase: state.phase,
+      // By this the operator notices another password: nobody watches the Secrets of others.
+      secretsResourceVersion: {
+        ...cluster.status?.secretsResourceVersion,
+        ...(state.secretVersion ? { applicationSecretVersion: state.secretVersion } : {}),
+      },
       conditions: [
         {
           type: 'Ready',

@@ -1,4 +1,4 @@
-/** The Kubernetes objects that the runner plays with, as far as it reads and writes them (k8s.io/api core, apps, discovery). */
+/** The Kubernetes objects that the runner plays with, as far as it reads and writes them (k8s.io/api core, apps, batch, discovery). */
 import type { Condition, KubeObject, ObjectMeta } from '../../kube/types.ts'
 
 /** Annotations by which the runner tells where a Pod's process is. */
@@ -51,6 +51,7 @@ export interface Container {
   startupProbe?: Probe
   readinessProbe?: Probe
   livenessProbe?: Probe
+  terminationMessagePath?: string
   lifecycle?: { preStop?: { sleep?: { seconds: number }; exec?: { command?: string[] } } }
 }
 
@@ -75,6 +76,7 @@ export interface PodSpec {
   containers: Container[]
   volumes?: Volume[]
   terminationGracePeriodSeconds?: number
+  restartPolicy?: 'Always' | 'OnFailure' | 'Never'
   [field: string]: unknown
 }
 
@@ -86,6 +88,16 @@ export interface PodCondition {
   lastTransitionTime: string
 }
 
+/** How a container ended (core/v1 ContainerStateTerminated). */
+export interface TerminatedState {
+  exitCode: number
+  signal?: number
+  reason: string
+  message?: string
+  startedAt: string
+  finishedAt: string
+}
+
 export interface PodStatus {
   phase?: string
   podIP?: string
@@ -94,7 +106,7 @@ export interface PodStatus {
     name: string
     ready: boolean
     restartCount: number
-    state?: { waiting?: { reason: string; message?: string }; running?: object; terminated?: object }
+    state?: { waiting?: { reason: string; message?: string }; running?: object; terminated?: TerminatedState }
   }[]
 }
 
@@ -136,6 +148,46 @@ export interface DeploymentStatus extends ReplicaSetStatus {
 
 export type Deployment = KubeObject<DeploymentSpec, DeploymentStatus> & { spec: DeploymentSpec }
 
+export interface JobSpec {
+  /** The API fills in selector, completions, parallelism and backoffLimit. */
+  selector?: LabelSelector
+  template: PodTemplate
+  completions?: number
+  parallelism?: number
+  backoffLimit?: number
+  activeDeadlineSeconds?: number
+  suspend?: boolean
+  podReplacementPolicy?: 'Failed' | 'TerminatingOrFailed'
+  podFailurePolicy?: {
+    rules: {
+      action: 'FailJob' | 'FailIndex' | 'Ignore' | 'Count'
+      onExitCodes?: { containerName?: string; operator: 'In' | 'NotIn'; values: number[] }
+    }[]
+  }
+}
+
+export interface JobCondition {
+  type: string
+  status: 'True' | 'False'
+  reason: string
+  message: string
+  lastProbeTime: string
+  lastTransitionTime: string
+}
+
+export interface JobStatus {
+  startTime?: string
+  completionTime?: string
+  active?: number
+  ready?: number
+  terminating?: number
+  succeeded?: number
+  failed?: number
+  conditions?: JobCondition[]
+}
+
+export type Job = KubeObject<JobSpec, JobStatus> & { spec: JobSpec }
+
 export interface ServicePort {
   name?: string
   port: number
@@ -176,9 +228,14 @@ export function isPodReady(pod: Pod): boolean {
   )
 }
 
+/** Has ended for good: no container of it runs again. */
+export function hasEnded(pod: Pod): boolean {
+  return ['Failed', 'Succeeded'].includes(pod.status?.phase ?? '')
+}
+
 /** Counts as a replica: not on its way out and not ended for good. */
 export function isPodActive(pod: Pod): boolean {
-  return pod.metadata.deletionTimestamp === undefined && !['Failed', 'Succeeded'].includes(pod.status?.phase ?? '')
+  return pod.metadata.deletionTimestamp === undefined && !hasEnded(pod)
 }
 
 /** A timestamp as meta/v1 writes it: seconds only. */

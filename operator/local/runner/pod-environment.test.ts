@@ -34,6 +34,7 @@ test('ports and address stand for the Pod’s network; of our own environment on
     PATH: '/bin',
     MAIL_WORKERS: '2',
     MAIL_LISTEN_ADDRESS: '127.0.0.1',
+    MAIL_TERMINATION_LOG: '/state/root/dev/termination-log',
     MAIL_PORT_SMTP: '4025',
     MAIL_PORT_JMAP_TLS: '4443',
   })

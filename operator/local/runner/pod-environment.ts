@@ -1,6 +1,7 @@
 /** The environment of a container's process, from the Pod's spec and from what the runner puts in the network's place. */
 import type { Container, EnvVar, Pod } from './objects.ts'
 import { contentOf, hostPath, NotYet, type ObjectLookup } from './pod-files.ts'
+import { terminationLogOf } from './termination.ts'
 
 /** Of our own environment only what a program needs to run at all: the Pod's spec says the rest. */
 const INHERITED = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'TZ']
@@ -34,6 +35,7 @@ export function environmentOf(pod: Pod, container: Container, facts: Environment
   for (const [name, value] of Object.entries(given))
     env[name] = isMounted(value, mounts) ? hostPath(facts.root, value) : value
   env.MAIL_LISTEN_ADDRESS = '127.0.0.1'
+  env.MAIL_TERMINATION_LOG = terminationLogOf(container, facts.root)
   for (const [name, port] of Object.entries(facts.ports)) {
     env[`MAIL_PORT_${name.toUpperCase().replaceAll('-', '_')}`] = String(port)
   }

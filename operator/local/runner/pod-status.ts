@@ -1,20 +1,11 @@
 /** What the kubelet writes into a Pod's status. Pure. */
-import { kubeTime, type Pod, type PodCondition } from './objects.ts'
+import { kubeTime, type Pod, type PodCondition, type TerminatedState } from './objects.ts'
 
 /** State of the one container (core/v1 ContainerState). */
 export type ContainerState =
   | { waiting: { reason: string; message?: string } }
   | { running: { startedAt: string } }
   | { terminated: TerminatedState }
-
-export interface TerminatedState {
-  exitCode: number
-  signal?: number
-  reason: string
-  message?: string
-  startedAt: string
-  finishedAt: string
-}
 
 export interface PodFacts {
   state: ContainerState
@@ -33,7 +24,8 @@ export function podStatus(pod: Pod, facts: PodFacts, previous: Pod['status'], no
   const [container] = pod.spec.containers
   const name = container?.name ?? ''
   const ready = facts.ready && 'running' in facts.state
-  const notReady = ready ? {} : { reason: 'ContainersNotReady', message: notReadyMessage(name, facts) }
+  const phase = phaseOf(facts)
+  const notReady = ready ? {} : whyNotReady(name, phase, facts)
   const conditions = [
     { type: 'PodScheduled', status: 'True' as const },
     { type: 'Initialized', status: 'True' as const },
@@ -48,7 +40,7 @@ export function podStatus(pod: Pod, facts: PodFacts, previous: Pod['status'], no
     }
   })
   const status = {
-    phase: 'running' in facts.state || facts.restartCount > 0 ? 'Running' : 'Pending',
+    phase,
     hostIP: '127.0.0.1',
     podIP: '127.0.0.1',
     podIPs: [{ ip: '127.0.0.1' }],
@@ -69,6 +61,18 @@ export function podStatus(pod: Pod, facts: PodFacts, previous: Pod['status'], no
     ],
   }
   return status
+}
+
+/** Terminated is told of a container only where it does not start again. */
+function phaseOf({ state, restartCount }: PodFacts): string {
+  if ('terminated' in state) return state.terminated.exitCode === 0 ? 'Succeeded' : 'Failed'
+  return 'running' in state || restartCount > 0 ? 'Running' : 'Pending'
+}
+
+function whyNotReady(name: string, phase: string, facts: PodFacts): { reason: string; message?: string } {
+  if (phase === 'Succeeded') return { reason: 'PodCompleted' }
+  if (phase === 'Failed') return { reason: 'PodFailed' }
+  return { reason: 'ContainersNotReady', message: notReadyMessage(name, facts) }
 }
 
 function notReadyMessage(name: string, facts: PodFacts): string {

@@ -1,9 +1,8 @@
 /**
- * One Pod as one process: prepared, started, probed, restarted when it ends, stopped gracefully; its status told to the
- * API. What the kubelet does, for a container whose image is this repository.
+ * One Pod as one process: prepared, started, probed, restarted when it ends (unless it was to run once), stopped
+ * gracefully; its status told to the API. What the kubelet does, for a container whose image is this repository.
  */
 import { rm } from 'node:fs/promises'
-import { constants } from 'node:os'
 import { join } from 'node:path'
 import { isKubeError } from '../../kube/errors.ts'
 import type { KubeLogger } from '../../kube/logger.ts'
@@ -11,13 +10,22 @@ import { keyOf, Pod as PodResource } from '../../kube/resources.ts'
 import type { KubeClient } from '../../kube/types.ts'
 import { freePorts } from '../free-port.ts'
 import { openLogFile } from './log-file.ts'
-import { type Container, kubeTime, PID_ANNOTATION, PORTS_ANNOTATION, type Pod, PROCESS_FINALIZER } from './objects.ts'
+import {
+  type Container,
+  hasEnded,
+  kubeTime,
+  PID_ANNOTATION,
+  PORTS_ANNOTATION,
+  type Pod,
+  PROCESS_FINALIZER,
+} from './objects.ts'
 import { environmentOf } from './pod-environment.ts'
 import { NotYet, type ObjectLookup, writeVolumes } from './pod-files.ts'
 import { type PodFacts, podStatus } from './pod-status.ts'
 import { type Prober, startProber } from './probes.ts'
 import { type Exit, type RunningProcess, startProcess } from './process.ts'
 import type { ProcessTable } from './process-table.ts'
+import { prepareTermination, terminatedState } from './termination.ts'
 
 /** Between restarts: at once, then growing. The kubelet's begin at 10 s and end at 5 min, which no laptop has patience for. */
 const RESTART_BASE_MS = 1_000
@@ -75,6 +83,7 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
   let written = first.status
   let writing: Promise<void> | undefined
   let dirty = false
+  let finished = hasEnded(first) // in an earlier run, which got no further than to say so
 
   function set(change: Partial<PodFacts>): void {
     facts = { ...facts, ...change }
@@ -118,7 +127,7 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
 
   async function run(): Promise<void> {
     let failures = 0
-    while (!isStopping) {
+    while (!isStopping && !finished) {
       const startedAt = now()
       let running: RunningProcess
       try {
@@ -133,6 +142,13 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
       }
       const exit = await attend(running, startedAt)
       if (isStopping) return
+      const terminated = await terminatedState(exit, { startedAt, finishedAt: now(), container, root, log })
+      if (!startsAgain(pod, exit)) {
+        logger.info({ pod: key.name, pid: running.pid, ...exit, log: log.path }, 'process ended, its Pod with it')
+        set({ state: { terminated }, started: false, ready: false })
+        finished = true
+        return
+      }
       failures = now().getTime() - startedAt.getTime() > STEADY_MS ? 0 : failures + 1
       const waitMs = failures <= 1 ? 0 : Math.min(RESTART_MAX_MS, RESTART_BASE_MS * 2 ** (failures - 2))
       logger.warn(
@@ -144,7 +160,7 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
         state: {
           waiting: { reason: 'CrashLoopBackOff', message: `back-off ${waitMs} ms restarting failed container` },
         },
-        lastState: { terminated: terminatedState(exit, startedAt, now(), log.lastLines()) },
+        lastState: { terminated },
         restartCount: facts.restartCount + 1,
         started: false,
         ready: false,
@@ -161,6 +177,7 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
     const names = (spec.ports ?? []).map(({ name, containerPort }) => name ?? String(containerPort))
     const free = await freePorts(names.length)
     ports = Object.fromEntries(names.map((name, index) => [name, free[index] ?? 0]))
+    await prepareTermination(spec, root)
     const env = environmentOf(pod, spec, { ...deps, root, ports })
     const running = await startProcess({
       command: process.execPath,
@@ -251,16 +268,18 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
     await writing
     await volumes.catch(() => {}) // told where it was asked for
     await rm(root, { recursive: true, force: true }) // copies of Secrets
-    if (pod.metadata.deletionTimestamp !== undefined) await removeObject()
+    if (finished || pod.metadata.deletionTimestamp !== undefined) await letGo()
     else await annotate({ [PID_ANNOTATION]: null, [PORTS_ANNOTATION]: null })
     log.close()
   }
 
   /** Tells the API that the process is gone: the finalizer held the object for it. */
-  async function removeObject(): Promise<void> {
+  async function letGo(): Promise<void> {
     const finalizers = (pod.metadata.finalizers ?? []).filter((name) => name !== PROCESS_FINALIZER)
-    await client.mergePatch(PodResource, key, { metadata: { uid: pod.metadata.uid, finalizers } }).catch((error) => {
-      if (!isKubeError(error, 'NotFound', 'Conflict')) logger.warn({ err: error, pod: key.name }, 'pod not removed')
+    const annotations = { [PID_ANNOTATION]: null, [PORTS_ANNOTATION]: null }
+    const metadata = { uid: pod.metadata.uid, finalizers, annotations }
+    await client.mergePatch(PodResource, key, { metadata }).catch((error) => {
+      if (!isKubeError(error, 'NotFound', 'Conflict')) logger.warn({ err: error, pod: key.name }, 'pod not let go')
     })
   }
 
@@ -295,14 +314,8 @@ export function startPodWorker(first: Pod, deps: PodWorkerDeps): PodWorker {
   }
 }
 
-function terminatedState(exit: Exit, startedAt: Date, finishedAt: Date, lastLines: string[]) {
-  const signal = exit.signal ? constants.signals[exit.signal] : undefined
-  return {
-    exitCode: exit.code ?? 128 + (signal ?? 0),
-    ...(signal === undefined ? {} : { signal }),
-    reason: exit.code === 0 ? 'Completed' : 'Error',
-    message: lastLines.join('\n').slice(-1024),
-    startedAt: kubeTime(startedAt),
-    finishedAt: kubeTime(finishedAt),
-  }
+/** What the Pod's restartPolicy says of a container that has ended. */
+function startsAgain(pod: Pod, exit: Exit): boolean {
+  const policy = pod.spec.restartPolicy ?? 'Always'
+  return policy === 'Always' || (policy === 'OnFailure' && exit.code !== 0)
 }

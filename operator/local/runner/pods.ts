@@ -4,7 +4,15 @@ import { join } from 'node:path'
 import type { KubeLogger } from '../../kube/logger.ts'
 import { keyOf, Pod as PodResource } from '../../kube/resources.ts'
 import type { KubeClient, KubeObject, Reflector } from '../../kube/types.ts'
-import { NODE_NAME, PID_ANNOTATION, PORTS_ANNOTATION, type Pod, type PodCondition } from './objects.ts'
+import {
+  hasEnded,
+  NODE_NAME,
+  PID_ANNOTATION,
+  PORTS_ANNOTATION,
+  type Pod,
+  type PodCondition,
+  PROCESS_FINALIZER,
+} from './objects.ts'
 import { type ObjectLookup, referencesOf } from './pod-files.ts'
 import { type PodWorker, startPodWorker } from './pod-worker.ts'
 import type { ProcessTable } from './process-table.ts'
@@ -37,6 +45,8 @@ export interface Node {
 export function startNode(deps: NodeDeps): Node {
   const { pods, secrets, configMaps, logger } = deps
   const workers = new Map<string, { pod: Pod; worker: PodWorker }>()
+  /** By uid, Pods that run to completion and were begun: what the cache tells of them may be older than their end. */
+  const ran = new Set<string>()
   let stopped = false
 
   function look(pod: Pod): void {
@@ -48,6 +58,8 @@ export function startNode(deps: NodeDeps): Node {
       known.worker.update(pod)
       return
     }
+    if (ran.has(uid) || (hasEnded(pod) && !pod.metadata.finalizers?.includes(PROCESS_FINALIZER))) return
+    if ((pod.spec.restartPolicy ?? 'Always') !== 'Always') ran.add(uid)
     const directory = join(deps.directory, pod.metadata.name)
     const worker = startPodWorker(pod, { ...deps, directory, lookup: lookupIn(pod.metadata.namespace ?? '') })
     workers.set(uid, { pod, worker })
@@ -75,8 +87,10 @@ export function startNode(deps: NodeDeps): Node {
 
   pods.onChange(({ type, object }) => {
     if (type === 'set') return look(object)
+    const uid = object.metadata.uid ?? ''
+    ran.delete(uid)
     // The API removed it without waiting for us (a forced deletion): the process must end all the same.
-    const known = workers.get(object.metadata.uid ?? '')
+    const known = workers.get(uid)
     void known?.worker.stop({ hurry: false })
   })
   secrets.onChange(({ object }) => refreshUsers(object, 'secrets'))

@@ -30,7 +30,7 @@ test('tcpSocket passes where somebody listens', async (t) => {
   assert.match((await runProbe({ tcpSocket: { port: 25 } }, () => nobody)) ?? '', /ECONNREFUSED/)
 })
 
-test('a prober tells each change of the verdict once, after its threshold', { timeout: 15_000 }, async (t) => {
+test('a prober tells each change of the verdict once, after its threshold', async (t) => {
   let status = 500
   let asked = 0
   const port = await answering(t, () => {

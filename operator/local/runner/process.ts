@@ -51,12 +51,12 @@ export async function startProcess(options: ProcessOptions): Promise<RunningProc
   const guard = startGuard(pid)
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => log.write(chunk))
   const exited = new Promise<Exit>((resolve) => {
-    child.once('exit', (code, signal) => {
+    child.once('exit', () => {
       signalGroup(pid, 'SIGKILL') // workers whose parent is gone
       guard.kill('SIGKILL')
       table.remove(pid)
-      resolve({ code, signal })
     })
+    child.once('close', (code, signal) => resolve({ code, signal })) // its last words are in the log
   })
   return {
     pid,

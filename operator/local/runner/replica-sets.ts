@@ -1,5 +1,4 @@
 /** The ReplicaSet controller: as many Pods as spec.replicas says. */
-import { randomBytes } from 'node:crypto'
 import type { KubeLogger } from '../../kube/logger.ts'
 import { Pod as PodResource, ReplicaSet as ReplicaSetResource } from '../../kube/resources.ts'
 import type { KubeClient, ObjectKey } from '../../kube/types.ts'
@@ -7,13 +6,12 @@ import {
   controllerUid,
   isPodActive,
   isPodReady,
-  NODE_NAME,
   type Pod,
-  PROCESS_FINALIZER,
   type ReplicaSet,
   type ReplicaSetStatus,
   selectorText,
 } from './objects.ts'
+import { podFromTemplate } from './pod-from-template.ts'
 
 /** Pods made or removed in one round; the next change brings the next round. */
 const BURST = 20
@@ -36,7 +34,7 @@ export async function reconcileReplicaSet(
   const active = (await podsOf(client, set)).filter(isPodActive)
   const wanted = set.spec.replicas ?? 1
   for (let count = active.length; count < Math.min(wanted, active.length + BURST); count++) {
-    const pod = await client.create<Pod>(PodResource, newPod(set))
+    const pod = await client.create<Pod>(PodResource, podFromTemplate(set, set.spec.template))
     logger.info({ pod: pod.metadata.name, replicaSet: key.name }, 'pod created')
   }
   const surplus = [...active].sort(byUsefulness).slice(0, Math.max(0, active.length - wanted))
@@ -60,33 +58,6 @@ function byUsefulness(a: Pod, b: Pod): number {
   const ready = Number(isPodReady(a)) - Number(isPodReady(b))
   const age = (pod: Pod): number => Date.parse(pod.metadata.creationTimestamp ?? '') || 0
   return ready || age(b) - age(a) || (a.metadata.name < b.metadata.name ? 1 : -1)
-}
-
-function newPod(set: ReplicaSet): Pod {
-  const { template } = set.spec
-  return {
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: {
-      name: `${set.metadata.name.slice(0, 240)}-${randomBytes(3).toString('hex').slice(0, 5)}`,
-      namespace: set.metadata.namespace ?? '',
-      labels: template.metadata?.labels ?? {},
-      annotations: template.metadata?.annotations ?? {},
-      finalizers: [PROCESS_FINALIZER],
-      ownerReferences: [
-        {
-          apiVersion: 'apps/v1',
-          kind: 'ReplicaSet',
-          name: set.metadata.name,
-          uid: set.metadata.uid ?? '',
-          controller: true,
-          blockOwnerDeletion: true,
-        },
-      ],
-    },
-    // There is one node, so there is nothing to schedule.
-    spec: { ...template.spec, nodeName: NODE_NAME },
-  }
 }
 
 async function writeStatus(client: KubeClient, set: ReplicaSet, pods: readonly Pod[]): Promise<void> {

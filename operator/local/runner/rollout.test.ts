@@ -22,6 +22,14 @@ for (const [given, replicas, strategy, current, old, want] of [
   ['a change surges by one', 2, surgeOne, set('new', 0), [set('old', 2)], { new: 1 }],
   ['nothing stops before the new one is available', 2, surgeOne, set('new', 1, 0), [set('old', 2)], {}],
   ['an available new one lets an old one go', 2, surgeOne, set('new', 1, 1), [set('old', 2)], { old: 1 }],
+  [
+    'one that is told to go and still answers lets no other go',
+    2,
+    surgeOne,
+    set('new', 1, 1),
+    [set('old', 1, 2, 2)],
+    { new: 2 },
+  ],
   ['the next new one follows', 2, surgeOne, set('new', 1, 1), [set('old', 1)], { new: 2 }],
   ['broken old ones go first', 2, surgeOne, set('new', 1, 0), [set('bad', 1, 0), set('old', 2, 2)], { bad: 0 }],
   [

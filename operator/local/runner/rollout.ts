@@ -33,10 +33,12 @@ export function nextScale(deployment: Deployment, current: SetCount, old: readon
   }
   const newUnavailable = Math.max(0, current.wanted - current.available)
   let mayGo = total - (replicas - unavailable) - newUnavailable
+  // As many are told to go as may go: those that have not gone yet are still counted as available (reconcileOldReplicaSets).
+  if (mayGo <= 0) return changes
   for (const set of old) {
     // Those that are not available serve nobody: they go first (cleanupUnhealthyReplicas).
     const broken = Math.max(0, set.wanted - set.available)
-    const down = Math.min(broken, Math.max(0, mayGo))
+    const down = Math.min(broken, mayGo)
     if (down > 0) changes.set(set.name, set.wanted - down)
     mayGo -= down
   }

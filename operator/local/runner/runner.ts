@@ -8,6 +8,7 @@ import {
   ConfigMap,
   Deployment as DeploymentResource,
   EndpointSlice,
+  Job as JobResource,
   keyOf,
   Pod as PodResource,
   ReplicaSet as ReplicaSetResource,
@@ -18,8 +19,9 @@ import type { KubeObject, ObjectKey, Reflector, Resource } from '../../kube/type
 import { MailServer, type ObjectStore, reconcileBucketSecret } from './bucket.ts'
 import { CnpgCluster, createCnpg } from './cnpg.ts'
 import { type DeploymentDeps, reconcileDeployment } from './deployments.ts'
+import { reconcileJob } from './jobs.ts'
 import { startMetricsServer } from './merged-metrics.ts'
-import { type Deployment, isPodReady, type Pod, type ReplicaSet, type Service } from './objects.ts'
+import { type Deployment, isPodReady, type Job, type Pod, type ReplicaSet, type Service } from './objects.ts'
 import { forgetLastRun, podsOfNode, startNode } from './pods.ts'
 import type { ProcessTable } from './process-table.ts'
 import { reconcileReplicaSet } from './replica-sets.ts'
@@ -71,6 +73,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   const services = reflect<Service>(ServiceResource)
   const deployments = reflect<Deployment>(DeploymentResource)
   const sets = reflect<ReplicaSet>(ReplicaSetResource)
+  const jobs = reflect<Job>(JobResource)
   const slices = reflect(EndpointSlice)
   const secrets = reflect(Secret)
   const configMaps = reflect(ConfigMap)
@@ -131,6 +134,14 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
         name: 'replicaset',
         sources: [sourceOf(sets, itself), sourceOf(pods, ownersOf('apps', 'ReplicaSet'))],
         reconcile: (key) => reconcileReplicaSet(key, { client, logger }),
+      },
+      deps,
+    ),
+    createController(
+      {
+        name: 'job',
+        sources: [sourceOf(jobs, itself), sourceOf(pods, ownersOf('batch', 'Job'))],
+        reconcile: (key) => reconcileJob(key, { client, logger, now }),
       },
       deps,
     ),

@@ -55,7 +55,7 @@ export async function answerBucketRequest(request: S3Request, stores: S3Stores):
       return { status: 200, headers: { 'x-amz-bucket-region': about.region } }
     case 'GET':
       if (query.has('location')) return location(about.region)
-      if (query.has('uploads')) return listUploads(bucket, stores)
+      if (query.has('uploads')) return listUploads(bucket, query.get('prefix') ?? '', stores)
       return {
         status: 200,
         headers: { 'content-type': 'application/xml' },
@@ -139,8 +139,9 @@ function absentConfiguration(method: string, name: string, absent: string): Answ
   throw new S3Error('NotImplemented', `?${name} is not implemented by this server.`)
 }
 
-async function listUploads(bucket: string, { uploads }: S3Stores): Promise<Answer> {
-  const inner = (await uploads.list(bucket)).map(
+async function listUploads(bucket: string, prefix: string, { uploads }: S3Stores): Promise<Answer> {
+  const below = (await uploads.list(bucket)).filter(({ key }) => key.startsWith(prefix))
+  const inner = below.map(
     ({ id, key, initiatedMs }) =>
       `<Upload>${element('Key', key)}${element('UploadId', id)}` +
       `${element('Initiated', new Date(initiatedMs).toISOString())}</Upload>`,

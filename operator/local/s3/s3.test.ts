@@ -124,6 +124,8 @@ test('a multipart upload becomes one object; an aborted one leaves nothing', asy
   assert.match(etag, /^[0-9a-f]{32}-3$/)
   assert.ok(data.equals(await read(await client.getObject('mail', 'large'))))
   const id = await client.initiateNewMultipartUpload('mail', 'never', {})
+  const listed = async (prefix: string) => (await client.listIncompleteUploadsQuery('mail', prefix, '', '', '')).uploads
+  assert.deepEqual([(await listed('nev')).length, (await listed('other')).length], [1, 0])
   await client.abortMultipartUpload('mail', 'never', id)
   await assert.rejects(client.abortMultipartUpload('mail', 'never', id), withCode('NoSuchUpload'))
 })

@@ -20,13 +20,13 @@ export const HELP = `Usage: npm start -- [options]
 Starts the whole mail service on this machine: a Kubernetes API, the operator, and what the operator asks for (Postgres, a
 bucket, mail engines) as local processes. Everything listens on 127.0.0.1 only. State is kept between runs.
 
-  -f FILE             apply this YAML (a file or a directory; may be repeated). The first start without it applies
-                      crds/samples; later ones keep what is there
-  --fresh             forget everything from earlier runs, mail too
-  --dir DIR           where state is kept (default .local)
-  --replicas N        engines per MailServer
-${PORTS.map(([name, what, port]) => `  ${`--${name}-port PORT`.padEnd(20)}${what}; default ${port}, 0 is any free one`).join('\n')}
-  --help              this text
+  -f FILE                   apply this YAML (a file or a directory; may be repeated). The first start without it
+                            applies crds/samples; later ones keep what is there
+  --fresh                   forget everything from earlier runs, mail too
+  --dir DIR                 where state is kept (default .local)
+  --replicas N              engines per MailServer
+${PORTS.map(([name, what, port]) => `  ${`--${name}-port PORT`.padEnd(26)}${what}; default ${port}, 0 is any free one`).join('\n')}
+  --help                    this text
 
 Each port can also be given as a variable: ${variableOf('smtp')}=2526. Ctrl-C ends everything; the next start brings back the same mail.
 `

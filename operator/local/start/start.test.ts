@@ -48,7 +48,7 @@ for (const [args, words] of [
 test('options: --help names every port', () => {
   assert.equal(readOptions(['--help'], {}, '/'), undefined)
   for (const name of ['smtp', 'submissions', 'submission', 'imaps', 'http', 'https', 'metrics', 'api']) {
-    assert.match(HELP, new RegExp(`--${name}-port PORT`))
+    assert.match(HELP, new RegExp(`--${name}-port PORT {2}`))
   }
 })
 

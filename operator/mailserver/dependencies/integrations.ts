@@ -2,21 +2,24 @@
 
 import type { MailServerSpec } from '../../api/mail-server-spec.ts'
 import { findCondition } from '../../kube/conditions.ts'
-import type { Condition, KubeObject } from '../../kube/types.ts'
+import type { Condition } from '../../kube/types.ts'
 import { databaseName } from '../desired/names.ts'
 import { idFor, OPTIONAL, type OptionalKind, wantedKinds } from '../kinds.ts'
 import type { Observed } from '../observe.ts'
+import { recoveryWindow } from './database.ts'
+import { routesStatement } from './routes.ts'
 import { type DependencyType, MINUTE_MS, ok, type Statement } from './statement.ts'
 
 export function integrationStatements(spec: MailServerSpec, observed: Observed): Statement[] {
+  const { gateway } = observed
   const wanted = wantedKinds(spec)
   const asked = (kinds: OptionalKind[]) => kinds.filter((kind) => wanted.has(kind))
-  const backup = asked(['ObjectStore', 'ScheduledBackup'])
+  const backup = spec.database.cnpg?.backup ? asked(['ObjectStore', 'ScheduledBackup']) : []
   const routes = asked(['HTTPRoute', 'TCPRoute'])
   const monitoring = asked(['PodMonitor', 'PrometheusRule'])
   return [
-    ...(backup.length > 0 ? [missingKind('BackupReady', backup, observed) ?? backupStatement(observed)] : []),
-    ...(routes.length > 0 ? [missingKind('RoutesReady', routes, observed) ?? routesStatement(observed)] : []),
+    ...(backup.length > 0 ? [missingKind('BackupReady', backup, observed) ?? backupStatement(spec, observed)] : []),
+    ...(gateway ? [missingKind('RoutesReady', routes, observed) ?? routesStatement(gateway, spec, observed)] : []),
     ...(monitoring.length > 0
       ? [missingKind('MonitoringReady', monitoring, observed) ?? ok('MonitoringReady', 'Applied', 'Prometheus is told')]
       : []),
@@ -40,14 +43,11 @@ function missingKind(type: DependencyType, kinds: OptionalKind[], { served }: Ob
   return off(type, 'CRDMissing', message, MINUTE_MS)
 }
 
-/** CloudNativePG says of the Cluster how its archive and its last backup fared. */
-function backupStatement({ key, children }: Observed): Statement {
-  const name = databaseName(key.name)
-  const cluster = children.get(idFor({ kind: 'Cluster' }, name))
-  const { conditions, lastSuccessfulBackup } = (cluster?.status ?? {}) as {
-    conditions?: Condition[]
-    lastSuccessfulBackup?: string
-  }
+/** CloudNativePG says of the Cluster how its archive and its last backup fared, the plugin which backups there are. */
+function backupStatement(spec: MailServerSpec, observed: Observed): Statement {
+  const name = databaseName(observed.key.name)
+  const cluster = observed.children.get(idFor({ kind: 'Cluster' }, name))
+  const { conditions } = (cluster?.status ?? {}) as { conditions?: Condition[] }
   const archiving = findCondition(conditions, 'ContinuousArchiving')
   const last = findCondition(conditions, 'LastBackupSucceeded')
   if (archiving?.status === 'False')
@@ -55,28 +55,9 @@ function backupStatement({ key, children }: Observed): Statement {
   if (last?.status === 'False') return off('BackupReady', 'BackupFailed', `Cluster ${name}: ${last.message}`)
   if (archiving?.status !== 'True')
     return off('BackupReady', 'Waiting', `Cluster ${name} has not archived anything yet`)
-  const when = lastSuccessfulBackup ? `; the last backup is of ${lastSuccessfulBackup}` : ''
-  return ok('BackupReady', 'Archiving', `Cluster ${name} archives its write-ahead log${when}`)
-}
-
-/** A route is in use when each Gateway it names has accepted it. */
-function routesStatement({ children }: Observed): Statement {
-  const routes = [...children.values()].filter(({ kind }) => kind === 'HTTPRoute' || kind === 'TCPRoute')
-  const unaccepted = routes.filter((route) => !isAccepted(route))
-  const [first] = unaccepted
-  if (!first) return ok('RoutesReady', 'Accepted', `${routes.length} routes are accepted`)
-  const [parent] = parentsOf(first)
-  const why = findCondition(parent?.conditions, 'Accepted')?.message ?? 'no Gateway has looked at it yet'
-  return off('RoutesReady', 'NotAccepted', `${first.kind} ${first.metadata.name}: ${why}`)
-}
-
-function isAccepted(route: KubeObject): boolean {
-  const parents = parentsOf(route)
-  return (
-    parents.length > 0 && parents.every(({ conditions }) => findCondition(conditions, 'Accepted')?.status === 'True')
-  )
-}
-
-function parentsOf(route: KubeObject): { conditions?: Condition[] }[] {
-  return (route.status as { parents?: { conditions?: Condition[] }[] } | undefined)?.parents ?? []
+  const { lastSuccessfulBackupTime } = recoveryWindow(spec, observed)
+  const told = `Cluster ${name} archives its write-ahead log`
+  // The log alone restores nothing.
+  if (!lastSuccessfulBackupTime) return off('BackupReady', 'NoBackup', `${told}, but there is no base backup yet`)
+  return ok('BackupReady', 'Archiving', `${told}; the last backup is of ${lastSuccessfulBackupTime}`)
 }

@@ -13,6 +13,8 @@ export type DependencyType =
   | 'BackupReady'
   | 'RoutesReady'
   | 'MonitoringReady'
+  | 'SpamRulesReady'
+  | 'DomainsReady'
 
 export interface Statement {
   type: DependencyType
@@ -23,11 +25,31 @@ export interface Statement {
   message: string
   /** Waiting longer than this is Stalled. Without it a wait may last. */
   deadlineMs?: number
+  /** When this wait began, RFC 3339, if it can be after the condition was last True: another may have come before it. */
+  since?: string | undefined
   /** Nothing but a change by a person helps. */
   terminal?: boolean
   /** No watch event will tell when it changes: look again after this. */
   pollMs?: number
 }
+
+/** Reason of an engine that is not wanted to run: as ready as it is wished to be, and yet nobody answers. */
+export const SCALED_TO_ZERO = 'ScaledToZero'
+
+/**
+ * Reasons, of True and of False, that ask somebody to act and keep no server from being Ready: Ready names the first,
+ * and an Event tells when it comes.
+ */
+export const WARNINGS: readonly string[] = [
+  'NameMissing',
+  'ExpiresSoon',
+  'RotationOverdue',
+  'RotationNotVerified',
+  'KeyLeftOut',
+  'RelaySecretMissing',
+  'SpamRulesLeftOut',
+  'DomainShared',
+]
 
 export const MINUTE_MS = 60_000
 /** For objects that no watch of ours sees: foreign Secrets, CRDs. */
@@ -44,5 +66,5 @@ export const waiting = (
   type: DependencyType,
   reason: string,
   message: string,
-  more: Pick<Statement, 'deadlineMs' | 'pollMs' | 'terminal'> = {},
+  more: Pick<Statement, 'deadlineMs' | 'since' | 'pollMs' | 'terminal'> = {},
 ): Statement => ({ type, status: 'False', reason, message, deadlineMs: 15 * MINUTE_MS, ...more })

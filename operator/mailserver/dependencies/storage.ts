@@ -1,8 +1,12 @@
 /** StorageReady. */
 
+import { ACCEPT_LOSS } from '../../api/group.ts'
 import type { MailServerSpec } from '../../api/mail-server-spec.ts'
-import type { BucketState, BucketWishes } from '../../bucket/bucket.ts'
-import { findCondition } from '../../kube/conditions.ts'
+import type { MailServerStatus } from '../../api/mail-server-status.ts'
+import { isEndpoint } from '../../api/networks.ts'
+import type { BucketState } from '../../bucket/bucket.ts'
+import type { BucketWishes } from '../../bucket/client.ts'
+import { findCondition, rfc3339 } from '../../kube/conditions.ts'
 import { type Condition, keyText } from '../../kube/types.ts'
 import { type Observed, s3Endpoint } from '../observe.ts'
 import { ok, POLL_MS, type Statement, waiting } from './statement.ts'
@@ -26,6 +30,7 @@ export function bucketWishes(spec: MailServerSpec, observed: Observed): BucketWi
     versioning: s3.versioning,
     encryption: s3.encryption,
     owner: keyText(observed.key),
+    holdsMail: observed.held.bucketSince !== undefined,
     accessKey: accessKey.trim(),
     secretKey: secretKey.trim(),
     ca,
@@ -49,6 +54,10 @@ export function storageStatement(
   }
   const lacking = ['accessKey', 'secretKey'].filter((key) => !secret.text[key])
   if (lacking.length > 0) return missing('SecretKeyMissing', `Secret ${name} has no key ${lacking.join(', ')}`)
+  const told = s3.endpoint ?? secret.text.endpoint?.trim()
+  if (told && !isEndpoint(told)) {
+    return missing('EndpointUnusable', `Secret ${name}: endpoint is not of the form http(s)://host[:port]`)
+  }
   if (s3Endpoint(spec, observed) === undefined) {
     return missing('SecretKeyMissing', `Secret ${name} has no key endpoint, and spec.storage.s3.endpoint is not given`)
   }
@@ -63,7 +72,24 @@ export function storageStatement(
     }
     return waiting('StorageReady', 'Checking', `Bucket ${s3.bucket} is being looked at`)
   }
-  return bucket.ok
-    ? ok('StorageReady', 'BucketReady', bucket.message)
-    : waiting('StorageReady', bucket.reason, bucket.message)
+  if (bucket.ok) return ok('StorageReady', 'BucketReady', bucket.message)
+  const { bucketSince } = observed.held
+  if (bucket.reason !== 'BucketLost' || bucketSince === undefined) {
+    return waiting('StorageReady', bucket.reason, bucket.message)
+  }
+  const message =
+    `${bucket.message}. Bring back there what it held, its mark too, ` +
+    `or accept the loss and begin with an empty one: annotate ${ACCEPT_LOSS}=${bucketSince}`
+  return waiting('StorageReady', bucket.reason, message, { terminal: true })
+}
+
+/** status.storage. @param inUse an engine with an account runs with it */
+export function storageFacts(
+  { storage: { s3 } }: MailServerSpec,
+  { held }: Pick<Observed, 'held'>,
+  { inUse, now }: { inUse: boolean; now: Date },
+): NonNullable<MailServerStatus['storage']> {
+  if (!s3) return { kind: 'Postgres' }
+  const since = held.bucketSince ?? (inUse ? rfc3339(now) : undefined)
+  return { kind: 'S3', bucket: s3.bucket, ...(since === undefined ? {} : { since }) }
 }

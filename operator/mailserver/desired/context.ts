@@ -6,6 +6,7 @@ import type { KeyState } from '../../dkim/rotation.ts'
 import { apiVersionOf } from '../../kube/resources.ts'
 import type { KubeObject, OwnerReference, Resource } from '../../kube/types.ts'
 import type { OptionalKind } from '../kinds.ts'
+import type { CertificateGroup } from './certificate-groups.ts'
 import { labelsOf } from './names.ts'
 
 /** A DKIM key that exists in a Secret. */
@@ -17,6 +18,8 @@ export interface DkimKey {
   /** When it came into this state, RFC 3339. */
   since: string
   secretName: string
+  /** True when somebody else made the Secret: it stays theirs. */
+  imported?: boolean
   privatePem: string
   /** Value of its DNS record. */
   txt: string
@@ -25,11 +28,21 @@ export interface DkimKey {
 export interface Facts {
   /** Engine image: from the spec, else the one pinned when the server was made. */
   image: string
-  /** Of the mail Service's load balancer: IP addresses or host names. */
+  /** Where the host name leads: IP addresses or host names. */
   addresses: readonly string[]
-  /** Of the Ingress, once its controller has told them. */
+  /** Where the names lead that are asked by HTTP, when that is not the host name. */
   webAddresses?: readonly string[] | undefined
   dkimKeys: readonly DkimKey[]
+  /** Which names stand in which certificate: of an issuer, else all in one. */
+  certificates: readonly CertificateGroup[]
+  /** The CloudNativePG Cluster as it is; undefined until it is made. */
+  cluster?: KubeObject | undefined
+  /** uid of the Cluster that held the mail and is gone: none is made in its place, and none is used. */
+  lostCluster?: string | undefined
+  /** There is a Pooler, wanted or not. */
+  pooler?: boolean
+  /** TLSA data of the keys that port 25 shows or may still show: "3 1 1 …". None unless asked for. */
+  tlsa?: readonly string[] | undefined
   /** postgres:// URL for the engine; undefined until the database's Secret exists. */
   databaseUrl: string | undefined
   /** S3 endpoint; undefined until the credentials Secret says it, and without s3. */
@@ -52,7 +65,7 @@ export interface ObjectOptions {
   annotations?: Record<string, string>
   /** Besides those of the contract. */
   labels?: Record<string, string> | undefined
-  /** False for data that outlives the MailServer. Default true. */
+  /** False for data: the MailServer's end alone decides whose it is (data-ownership.ts). Default true. */
   owned?: boolean
 }
 
@@ -106,9 +119,4 @@ export function ownerReference(server: DesiredContext['server']): OwnerReference
     controller: true,
     blockOwnerDeletion: true,
   }
-}
-
-/** True when data goes with the MailServer: then it is owned, and the garbage collector removes it. */
-export function ownsData(spec: MailServerSpec): boolean {
-  return spec.deletionPolicy === 'Delete'
 }

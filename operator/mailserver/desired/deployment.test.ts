@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { contextOf, EVERYTHING } from '../testing/context.ts'
 import { deployment, RESTART_HASH } from './deployment.ts'
+import { engineConfig } from './engine-config.ts'
+import { networkPolicy } from './pod-guards.ts'
 
 interface Template {
   metadata: { annotations: Record<string, string>; labels: Record<string, string> }
@@ -12,7 +14,11 @@ interface Template {
       env: { name: string; value?: string }[]
       volumeMounts: { name: string; mountPath: string }[]
     }[]
-    volumes: { name: string; secret?: { secretName: string } }[]
+    volumes: {
+      name: string
+      secret?: { secretName: string }
+      projected?: { sources: { secret: { name: string; optional: boolean; items: { path: string }[] } }[] }
+    }[]
     securityContext: Record<string, unknown>
   }
 }
@@ -59,6 +65,21 @@ test('labels of the user never replace those that the selector needs', () => {
   assert.equal(labels.team, 'mail')
 })
 
+test('the port of HTTPS for the world is there where it is asked for: listened on, and let in', () => {
+  for (const https of [true, false]) {
+    const context = contextOf({ service: { https } })
+    const [container] = templateOf({ service: { https } }).spec.containers
+    const port = container?.ports.find(({ name }) => name === 'https')?.containerPort
+    assert.equal(port, https ? 8443 : undefined)
+    assert.equal(engineConfig(context)?.listeners?.https, port)
+    const { spec } = networkPolicy(context) as { spec: { ingress: { ports: { port: number }[] }[] } }
+    assert.equal(
+      spec.ingress[0]?.ports.some((allowed) => allowed.port === 8443),
+      https,
+    )
+  }
+})
+
 type Spec = Parameters<typeof contextOf>[0]
 const s3 = { endpoint: 'https://a.example', bucket: 'mail', credentialsSecretRef: { name: 's3' } }
 const changes: [string, Spec, Spec, boolean][] = [
@@ -67,6 +88,7 @@ const changes: [string, Spec, Spec, boolean][] = [
   ['limits', {}, { limits: { messageBytes: 1_000_000 } }, false],
   ['replicas', {}, { replicas: 5 }, false],
   ['the storage endpoint', { storage: { s3 } }, { storage: { s3: { ...s3, endpoint: 'https://b.example' } } }, true],
+  ['HTTPS at the mail Service', {}, { service: { https: true } }, true],
   ['resources', {}, { resources: { limits: { memory: '1Gi' } } }, true],
 ]
 for (const [what, before, after, rolls] of changes) {
@@ -80,6 +102,39 @@ test('a new database password rolls the Pods, and the annotation does not tell i
   assert.notEqual(hashOf({}, { databaseUrl: other }), hashOf())
   // Keyed: the same URL under another token has another hash.
   assert.notEqual(hashOf({}, { restartSecret: 'another' }), hashOf())
+})
+
+const many = (count: number): Spec => ({
+  tls: { issuerRef: { name: 'letsencrypt' } },
+  domains: Array.from({ length: count }, (_, index) => ({ name: `d${index}.example` })),
+})
+test('domains for which one certificate has no room add a volume, once and for all of them', () => {
+  const volumesOf = (count: number) => templateOf(many(count)).spec.volumes
+  assert.deepEqual(templateOf(many(33)), templateOf(many(1)))
+  assert.deepEqual(templateOf(many(34)), templateOf(many(200)))
+  const added = volumesOf(34).filter(({ name }) => !volumesOf(33).some((volume) => volume.name === name))
+  assert.deepEqual(
+    added.map(({ name, projected }) => [name, projected?.sources.map(({ secret }) => secret.name)]),
+    [['tls-further', [2, 3, 4, 5, 6, 7].map((number) => `stalwart-tls-${number}`)]],
+  )
+  // Pods start without those that are not issued yet, and get them later.
+  for (const { secret } of added[0]?.projected?.sources ?? []) assert.equal(secret.optional, true)
+})
+
+test('the engine is told of the files that are mounted for the certificates there are', () => {
+  const context = contextOf(many(70))
+  const { sources = [] } = templateOf(many(70)).spec.volumes.find(({ name }) => name === 'tls-further')?.projected ?? {}
+  const mounted = sources.flatMap(({ secret }) => secret.items.map(({ path }) => `tls-further/${path}`))
+  const told = engineConfig(context)?.tls?.additional ?? []
+  assert.deepEqual(
+    told.flatMap(({ certFile, keyFile }) => [certFile, keyFile]),
+    mounted.slice(0, 4),
+  )
+  assert.deepEqual(
+    context.facts.certificates.slice(1).map(({ number }) => `stalwart-tls-${number}`),
+    sources.slice(0, 2).map(({ secret }) => secret.name),
+  )
+  assert.equal(engineConfig(contextOf(many(33)))?.tls, undefined)
 })
 
 test('with a certificate of the user’s, that Secret is mounted', () => {

@@ -7,13 +7,17 @@ import { createHmac } from 'node:crypto'
 import type { MailServerSpec } from '../../api/mail-server-spec.ts'
 import { canonicalHash } from '../../kube/apply-if-changed.ts'
 import type { KubeObject } from '../../kube/types.ts'
+import { FURTHER_CERTIFICATES, needsFurtherCertificates } from './certificate-groups.ts'
 import { type DesiredContext, objectOf } from './context.ts'
 import { engineStorage } from './engine-config.ts'
+import { enginePorts } from './engine-ports.ts'
 import {
   adminSecretName,
   configName,
   databaseCredentialsName,
   databaseName,
+  FURTHER_TLS,
+  furtherTlsFile,
   labelsOf,
   selectorLabels,
   tlsSecretName,
@@ -23,9 +27,6 @@ import {
 const ROOT = '/etc/mail'
 export const RESTART_HASH = 'mail.openova.io/restart-hash'
 
-/** Container ports by the names that Services and the platform use. */
-export const ENGINE_PORTS = { smtp: 25, smtps: 465, submission: 587, imaps: 993, jmap: 8080 } as const
-
 /** None until the engine could start: its database URL and its storage endpoint are known. */
 export function deployment(context: DesiredContext): KubeObject | undefined {
   const { server, spec, facts } = context
@@ -33,6 +34,8 @@ export function deployment(context: DesiredContext): KubeObject | undefined {
   return objectOf(context, 'apps/v1', 'Deployment', server.name, {
     spec: {
       replicas: spec.replicas,
+      // A rollout is held by pausing the MailServer; held here, nothing would tell and the others would wait for it.
+      paused: false,
       revisionHistoryLimit: 3,
       progressDeadlineSeconds: 600,
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
@@ -48,13 +51,45 @@ export function deployment(context: DesiredContext): KubeObject | undefined {
   })
 }
 
-function podSpec({ server, spec, facts }: DesiredContext): Record<string, unknown> {
+function podSpec(context: DesiredContext): Record<string, unknown> {
+  const { server, spec } = context
+  const { containers, ...pod } = enginePod(context, ['node', 'server/main.ts'])
+  return {
+    ...pod,
+    // preStop 5 s, then the engine's drain of 25 s, and time to spare.
+    terminationGracePeriodSeconds: 60,
+    topologySpreadConstraints: ['topology.kubernetes.io/zone', 'kubernetes.io/hostname'].map((topologyKey) => ({
+      maxSkew: 1,
+      topologyKey,
+      whenUnsatisfiable: 'ScheduleAnyway',
+      labelSelector: { matchLabels: selectorLabels(server.name) },
+    })),
+    containers: containers.map((container) => ({
+      ...container,
+      ports: Object.entries(enginePorts(spec)).map(([name, containerPort]) => ({
+        name,
+        containerPort,
+        protocol: 'TCP',
+      })),
+      // Alive is not ready: a database that is away for minutes must not get the Pods killed.
+      startupProbe: { ...probe('/healthz'), periodSeconds: 2, failureThreshold: 150 },
+      readinessProbe: { ...probe('/readyz'), periodSeconds: 5, failureThreshold: 2 },
+      livenessProbe: { ...probe('/healthz'), periodSeconds: 10, failureThreshold: 6 },
+      // Endpoints are withdrawn while this sleeps, so no connection meets a closed port.
+      lifecycle: { preStop: { sleep: { seconds: 5 } } },
+    })),
+  }
+}
+
+/** A Pod with everything that a program of the engine's image reads: its environment, configuration and Secrets. */
+export function enginePod(
+  { server, spec, facts }: DesiredContext,
+  command: readonly string[],
+): { containers: Record<string, unknown>[] } & Record<string, unknown> {
   return {
     serviceAccountName: server.name,
     automountServiceAccountToken: false,
     enableServiceLinks: false,
-    // preStop 5 s, then the engine's drain of 25 s, and time to spare.
-    terminationGracePeriodSeconds: 60,
     securityContext: {
       runAsNonRoot: true,
       runAsUser: 1000,
@@ -64,12 +99,6 @@ function podSpec({ server, spec, facts }: DesiredContext): Record<string, unknow
       // A safe sysctl (allowed by the restricted profile): port 25 without a capability.
       sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }],
     },
-    topologySpreadConstraints: ['topology.kubernetes.io/zone', 'kubernetes.io/hostname'].map((topologyKey) => ({
-      maxSkew: 1,
-      topologyKey,
-      whenUnsatisfiable: 'ScheduleAnyway',
-      labelSelector: { matchLabels: selectorLabels(server.name) },
-    })),
     ...(spec.imagePullSecrets ? { imagePullSecrets: spec.imagePullSecrets } : {}),
     ...(spec.pod.nodeSelector ? { nodeSelector: spec.pod.nodeSelector } : {}),
     ...(spec.pod.tolerations ? { tolerations: spec.pod.tolerations } : {}),
@@ -79,8 +108,7 @@ function podSpec({ server, spec, facts }: DesiredContext): Record<string, unknow
         name: 'engine',
         image: facts.image,
         ...(spec.imagePullPolicy ? { imagePullPolicy: spec.imagePullPolicy } : {}),
-        command: ['node', 'server/main.ts'],
-        ports: Object.entries(ENGINE_PORTS).map(([name, containerPort]) => ({ name, containerPort, protocol: 'TCP' })),
+        command,
         env: [
           {
             name: 'STALWART_DATABASE_URL',
@@ -90,12 +118,6 @@ function podSpec({ server, spec, facts }: DesiredContext): Record<string, unknow
           { name: 'POD_NAME', valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath: 'metadata.name' } } },
           ...(spec.workers === undefined ? [] : [{ name: 'MAIL_WORKERS', value: String(spec.workers) }]),
         ],
-        // Alive is not ready: a database that is away for minutes must not get the Pods killed.
-        startupProbe: { ...probe('/healthz'), periodSeconds: 2, failureThreshold: 150 },
-        readinessProbe: { ...probe('/readyz'), periodSeconds: 5, failureThreshold: 2 },
-        livenessProbe: { ...probe('/healthz'), periodSeconds: 10, failureThreshold: 6 },
-        // Endpoints are withdrawn while this sleeps, so no connection meets a closed port.
-        lifecycle: { preStop: { sleep: { seconds: 5 } } },
         resources: spec.resources ?? {},
         securityContext: {
           allowPrivilegeEscalation: false,
@@ -125,6 +147,23 @@ function volumes(server: string, spec: MailServerSpec): { name: string; [source:
   return [
     { name: 'config', configMap: { name: configName(server) } },
     { name: 'tls', ...secret(spec.tls.secretName ?? tlsSecretName(server)) },
+    ...(needsFurtherCertificates(spec)
+      ? [
+          {
+            name: FURTHER_TLS,
+            // One that is issued later, or not any more, rolls no Pod.
+            projected: {
+              sources: FURTHER_CERTIFICATES.map((number) => ({
+                secret: {
+                  name: tlsSecretName(server, number),
+                  optional: true,
+                  items: (['tls.crt', 'tls.key'] as const).map((key) => ({ key, path: furtherTlsFile(number, key) })),
+                },
+              })),
+            },
+          },
+        ]
+      : []),
     { name: 'dkim', ...secret(`${server}-dkim`) },
     { name: 'admin', ...secret(adminSecretName(server)) },
     ...(spec.database.cnpg

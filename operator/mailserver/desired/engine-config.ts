@@ -5,7 +5,8 @@ import { durationMs } from '../../api/duration.ts'
 import { MTA_STS_MAX_AGE_SECONDS } from '../../dns/records.ts'
 import type { KubeObject } from '../../kube/types.ts'
 import { type DesiredContext, objectOf } from './context.ts'
-import { configName, dkimFileName } from './names.ts'
+import { HTTPS_PORT } from './engine-ports.ts'
+import { configName, dkimFileName, FURTHER_TLS, furtherTlsFile } from './names.ts'
 
 /** None while the storage endpoint is not known: the engine must never start with the wrong store. */
 export function engineConfigMap(context: DesiredContext): KubeObject | undefined {
@@ -35,6 +36,8 @@ export function engineConfig(context: DesiredContext): EngineConfigInput | undef
       ...(domain.catchAll === undefined ? {} : { catchAll: domain.catchAll }),
     })),
     storage,
+    ...(spec.service.https ? { listeners: { https: HTTPS_PORT } } : {}),
+    ...engineTls(context),
     proxyProtocol: { trustedNetworks },
     dnsServers: spec.dns.resolvers,
     mtaSts: { mode: spec.dns.mtaSts, maxAgeSeconds: MTA_STS_MAX_AGE_SECONDS },
@@ -43,6 +46,17 @@ export function engineConfig(context: DesiredContext): EngineConfigInput | undef
     outbound: engineOutbound(spec.outbound),
     logLevel: spec.logLevel,
   }
+}
+
+/** Only where there is more than one: engines that do not know the field leave it out. */
+function engineTls({ facts }: DesiredContext): Pick<EngineConfigInput, 'tls'> {
+  const [, ...further] = facts.certificates
+  if (further.length === 0) return {}
+  const additional = further.map(({ number }) => ({
+    certFile: `${FURTHER_TLS}/${furtherTlsFile(number, 'tls.crt')}`,
+    keyFile: `${FURTHER_TLS}/${furtherTlsFile(number, 'tls.key')}`,
+  }))
+  return { tls: { additional } }
 }
 
 /** What cannot be changed under a running engine: a change of it rolls the Pods. */

@@ -27,6 +27,20 @@ test('every HTTP name is served, under the certificate of the server', () => {
   assert.deepEqual(routeSpec().hostnames, HOSTS)
 })
 
+test('each name is under the certificate that it is in', () => {
+  const domains = Array.from({ length: 40 }, (_, index) => ({ name: `d${index}.example` }))
+  const context = contextOf({ ingress: {}, domains, tls: { issuerRef: { name: 'letsencrypt' } } })
+  const { tls, rules } = (ingress(context) as { spec: IngressSpec }).spec
+  assert.deepEqual(
+    tls.map(({ hosts, secretName }) => [secretName, hosts.length]),
+    [
+      ['stalwart-tls', 100],
+      ['stalwart-tls-2', 21],
+    ],
+  )
+  assert.deepEqual(tls.flatMap(({ hosts }) => hosts).toSorted(), rules.map(({ host }) => host).toSorted())
+})
+
 test('more names than an HTTPRoute may have are spread over several', () => {
   const domains = Array.from({ length: 11 }, (_, index) => `d${index}.example`)
   const routes = routesOf(...domains)

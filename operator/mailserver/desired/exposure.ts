@@ -2,9 +2,9 @@
 
 import { Ingress } from '../../kube/resources.ts'
 import type { KubeObject } from '../../kube/types.ts'
-import { publicNames } from './certificate.ts'
+import { publicNames } from './certificate-groups.ts'
 import { type DesiredContext, objectOf, optionalObject } from './context.ts'
-import { ENGINE_PORTS } from './deployment.ts'
+import { ENGINE_PORTS } from './engine-ports.ts'
 import { httpServiceName, mailServiceName, tlsSecretName } from './names.ts'
 
 /** What the world may ask: metrics, health and the admin API share the port, and stay inside. */
@@ -18,9 +18,9 @@ const PUBLIC_PATHS = [
   '/Autodiscover',
 ] as const
 
-/** Every HTTP name with the server's own certificate; the path to the engine is plain, inside the cluster. */
+/** Every HTTP name with the server's certificate for it; the path to the engine is plain, inside the cluster. */
 export function ingress(context: DesiredContext): KubeObject | undefined {
-  const { server, spec } = context
+  const { server, spec, facts } = context
   if (!spec.ingress) return undefined
   const hosts = publicNames(spec)
   const backend = { service: { name: httpServiceName(server.name), port: { name: 'http' } } }
@@ -32,7 +32,10 @@ export function ingress(context: DesiredContext): KubeObject | undefined {
     {
       spec: {
         ...(spec.ingress.className ? { ingressClassName: spec.ingress.className } : {}),
-        tls: [{ hosts, secretName: spec.tls.secretName ?? tlsSecretName(server.name) }],
+        tls: facts.certificates.map(({ number, names }) => ({
+          hosts: names,
+          secretName: spec.tls.secretName ?? tlsSecretName(server.name, number),
+        })),
         rules: hosts.map((host) => ({
           host,
           http: { paths: PUBLIC_PATHS.map((path) => ({ path, pathType: 'Prefix', backend })) },

@@ -42,6 +42,7 @@ function alerts({ server, spec }: DesiredContext): Record<string, unknown>[] {
   // Engines of one server, whatever else is scraped: the Prometheus operator labels by namespace and Pod. Neither its
   // database's Pods (stalwart-db-1) nor those of a MailServer stalwart-two match; long names lose the second hyphen.
   const of = `namespace="${server.namespace}",pod=~"${server.name}-[a-z0-9]+(-[a-z0-9]{5})?"`
+  const ofDatabase = `namespace="${server.namespace}",pod=~"${databaseName(server.name)}-[0-9]+"`
   const alert = (name: string, expr: string, wait: string, severity: 'warning' | 'critical', summary: string) => ({
     alert: name,
     expr,
@@ -54,6 +55,8 @@ function alerts({ server, spec }: DesiredContext): Record<string, unknown>[] {
   const failures = (metric: string) => `(sum(rate(${metric}{${of}}[10m])) or vector(0))` // absent until the first one
   const soon = (days: number) =>
     `min(mail_tls_certificate_expiration_timestamp_seconds{${of}}) - time() < ${days} * 86400`
+  const deferred = `sum(increase(stalwart_messages_received_total{${of},listener="mx",action="defer"}[30m]))`
+  const { backup } = spec.database.cnpg ?? {}
   return [
     alert(
       'MailQueueGrows',
@@ -103,6 +106,13 @@ function alerts({ server, spec }: DesiredContext): Record<string, unknown>[] {
       '{{ $labels.pod }} runs on an older configuration',
     ),
     alert(
+      'MailConfigFieldsIgnored',
+      `max(mail_config_ignored_fields{${of}}) > 0`,
+      '30m',
+      'warning',
+      `Engines of MailServer ${server.name} do not know {{ $value }} fields of their configuration`,
+    ),
+    alert(
       'MailDkimKeysMissing',
       `max(mail_dkim_keys_missing{${of}}) > 0`,
       '10m',
@@ -116,12 +126,39 @@ function alerts({ server, spec }: DesiredContext): Record<string, unknown>[] {
       'critical',
       `The database of MailServer ${server.name} cannot be reached`,
     ),
+    // Greylisting and rate limits are before the message: here it is the bucket, the database, or a bug of ours.
+    alert(
+      'MailMessagesDeferred',
+      `${deferred} > 10 and ${deferred} > 0.1 * sum(increase(stalwart_messages_received_total{${of},listener="mx"}[30m]))`,
+      '5m',
+      'critical',
+      `MailServer ${server.name} takes no mail now: {{ $value | printf "%.0f" }} messages in half an hour were answered 4xx`,
+    ),
+    // The Barman Cloud plugin's own metric, on the Pods of Postgres: 0 before the first backup.
+    ...(backup && atLeastDaily(backup.schedule)
+      ? [
+          alert(
+            'MailBackupOld',
+            `time() - max(barman_cloud_cloudnative_pg_io_last_available_backup_timestamp{${ofDatabase}}) > 36 * 3600`,
+            '1h',
+            'warning',
+            `The database of MailServer ${server.name} has not been backed up for 36 hours`,
+          ),
+        ]
+      : []),
     alert(
       'MailLoginFailures',
       `${['mail_smtp_auth_failures_total', 'mail_imap_auth_failures_total', 'mail_jmap_login_failures_total'].map(failures).join(' + ')} > 5`,
       '15m',
       'warning',
       `Somebody tries passwords at MailServer ${server.name}`,
+    ),
+    alert(
+      'MailSpamRulesLeftOut',
+      `max(mail_spam_rule_mistakes{${of}}) > 0`,
+      '15m',
+      'warning',
+      `Engines of MailServer ${server.name} leave out {{ $value }} lines of its spam rules`,
     ),
     alert(
       'MailWorkersRestart',
@@ -132,3 +169,7 @@ function alerts({ server, spec }: DesiredContext): Record<string, unknown>[] {
     ),
   ]
 }
+
+/** A schedule that names no days, or says so by name. Of others it cannot be told when a backup is late. */
+const atLeastDaily = (schedule: string) =>
+  ['@hourly', '@daily', '@midnight'].includes(schedule) || / \* \* [*?]$/.test(schedule)

@@ -15,26 +15,41 @@ function fitted(text: string, max: number): string {
 
 export const configName = (server: string) => `${server}-config`
 export const adminSecretName = (server: string) => `${server}-admin`
-export const tlsSecretName = (server: string) => `${server}-tls`
+/** @param number of the certificate, from 1: its Secret and its Certificate have one name */
+export const tlsSecretName = (server: string, number = 1) => `${server}-tls${number === 1 ? '' : `-${number}`}`
 /** The operator's own CA for a server: never mounted into Pods. */
 export const caSecretName = (server: string) => `${server}-tls-ca`
-export const certificateName = (server: string) => `${server}-tls`
+export const certificateName = tlsSecretName
 /** CloudNativePG refuses names above 50 characters. */
 export const databaseName = (server: string) => fitted(`${server}-db`, 50)
+/** Of the Pooler and its Service. */
+export const poolerName = (server: string) => `${server}-db-pooler`
+/** Of the ObjectStore that a database is recovered from. */
+export const recoveryStoreName = (server: string) => `${server}-db-recovery`
 export const databaseCredentialsName = (server: string) => `${server}-db-credentials`
 export const httpServiceName = (server: string) => `${server}-http`
 export const mailServiceName = (server: string) => server
 export const dkimSecretName = (server: string, domain: string, selector: string) =>
   fitted(`${server}-dkim-${domain}-${selector}`, 253)
+/** Its Pods carry the name as a label, which has at most 63 characters. */
+export const preflightName = (server: string, hash: string) => fitted(`${server}-preflight-${hash}`, 63)
+/** Directory of the engine with the certificates beside the first. */
+export const FURTHER_TLS = 'tls-further'
+/** File in it. @param key of the certificate's Secret */
+export const furtherTlsFile = (number: number, key: 'tls.crt' | 'tls.key') => `${number}/${key}`
 /** File in the engine's dkim directory. */
 export const dkimFileName = (domain: string, selector: string) => `${domain}.${selector}.pem`
 
+export const ENGINE_COMPONENT = 'mail-engine'
+/** Of Pods that must never be behind the engine's Services. */
+export const PREFLIGHT_COMPONENT = 'mail-preflight'
+
 /** Selects the engine's Pods. Immutable in a Deployment, so it never changes. */
 export function selectorLabels(server: string): Record<string, string> {
-  return { 'app.kubernetes.io/name': 'mail-engine', 'app.kubernetes.io/instance': server }
+  return { 'app.kubernetes.io/name': ENGINE_COMPONENT, 'app.kubernetes.io/instance': server }
 }
 
-export function labelsOf(server: string, component = 'mail-engine'): Record<string, string> {
+export function labelsOf(server: string, component = ENGINE_COMPONENT): Record<string, string> {
   return {
     'app.kubernetes.io/name': component,
     'app.kubernetes.io/instance': server,

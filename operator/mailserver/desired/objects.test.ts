@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { MAX_DOMAINS } from '../../api/mail-server-spec.ts'
 import { contextOf, EVERYTHING } from '../testing/context.ts'
 import { thirdPartyCrds } from '../testing/third-party-crds.ts'
 import { desiredObjects } from './objects.ts'
@@ -60,14 +61,11 @@ test('without database URL or storage endpoint there is no Deployment yet', () =
   assert.equal(ids.includes('Deployment/stalwart') || ids.includes('ConfigMap/stalwart-config'), false)
 })
 
-for (const [deletionPolicy, owned] of [
-  ['Retain', false],
-  ['Delete', true],
-] as const) {
-  test(`deletionPolicy ${deletionPolicy}: database, DKIM keys and CA are ${owned ? '' : 'not '}owned, all else is`, () => {
+for (const deletionPolicy of ['Retain', 'Delete'] as const) {
+  test(`deletionPolicy ${deletionPolicy}: database, DKIM keys and CA are not owned, all else is`, () => {
     for (const { kind, metadata } of desiredObjects(contextOf({ deletionPolicy }))) {
       const id = `${kind}/${metadata.name}`
-      assert.equal(metadata.ownerReferences?.[0]?.controller ?? false, DATA.includes(id) ? owned : true, id)
+      assert.equal(metadata.ownerReferences?.[0]?.controller ?? false, !DATA.includes(id), id)
       const options = metadata.annotations?.['argocd.argoproj.io/sync-options']
       assert.equal(options, metadata.ownerReferences ? undefined : 'Prune=false', id)
     }
@@ -114,11 +112,24 @@ test('the password of the database is in one Secret and nowhere else', () => {
   }
 })
 
+/** As many domains as the CRD lets in, with names of a length that is rare. */
+const LARGEST: Parameters<typeof contextOf>[0] = {
+  ...EVERYTHING,
+  domains: Array.from({ length: MAX_DOMAINS }, (_, index) => ({
+    name: `d${index}.${'long-label.'.repeat(8)}example.org`,
+  })),
+}
+test('no object of the largest MailServer is too large for etcd', () => {
+  for (const object of desiredObjects(contextOf(LARGEST)))
+    assert.ok(JSON.stringify(object).length < 1_200_000, `${object.kind} ${object.metadata.name}`)
+})
+
 const crds = thirdPartyCrds()
 test('objects of others are valid against their CRDs, without an unknown field', {
   skip: crds ? false : 'no ../shared/crds',
 }, () => {
-  const problems = [{}, EVERYTHING].flatMap((spec) =>
+  const catalog = { database: { cnpg: { imageCatalogRef: { name: 'postgresql', major: 18 } } } }
+  const problems = [{}, EVERYTHING, LARGEST, catalog].flatMap((spec) =>
     desiredObjects(contextOf(spec))
       .filter(({ apiVersion }) => OTHERS.test(apiVersion))
       .flatMap((object) => crds?.problems(object) ?? []),

@@ -2,7 +2,7 @@
 
 import type { KubeObject } from '../../kube/types.ts'
 import { autoscaler } from './autoscaler.ts'
-import { certificate } from './certificate.ts'
+import { certificates } from './certificate.ts'
 import type { DesiredContext } from './context.ts'
 import { backupStore, databaseCluster, scheduledBackup } from './database.ts'
 import { deployment } from './deployment.ts'
@@ -11,6 +11,8 @@ import { engineConfigMap } from './engine-config.ts'
 import { httpRoutes, ingress, tcpRoutes } from './exposure.ts'
 import { podMonitors, prometheusRule } from './monitoring.ts'
 import { networkPolicy, podDisruptionBudget, serviceAccount } from './pod-guards.ts'
+import { databasePooler } from './pooler.ts'
+import { recoveryStore } from './recovery.ts'
 import { adminSecret, authoritySecret, databaseCredentials, dkimFilesSecret, dkimSecret, tlsSecret } from './secrets.ts'
 import { httpService, mailService } from './services.ts'
 
@@ -18,11 +20,13 @@ export function desiredObjects(context: DesiredContext): KubeObject[] {
   const ownTls = issuesItself(context)
   const objects = [
     backupStore(context),
+    recoveryStore(context),
     databaseCluster(context),
     scheduledBackup(context),
+    databasePooler(context),
     serviceAccount(context),
     adminSecret(context),
-    ...(ownTls ? [authoritySecret(context), tlsSecret(context)] : [certificate(context)]),
+    ...(ownTls ? [authoritySecret(context), tlsSecret(context)] : certificates(context)),
     ...context.facts.dkimKeys.map((key) => dkimSecret(context, key)),
     dkimFilesSecret(context),
     databaseCredentials(context),

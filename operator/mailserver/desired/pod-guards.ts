@@ -2,8 +2,8 @@
 
 import type { KubeObject } from '../../kube/types.ts'
 import { type DesiredContext, objectOf } from './context.ts'
-import { ENGINE_PORTS } from './deployment.ts'
-import { selectorLabels } from './names.ts'
+import { enginePorts } from './engine-ports.ts'
+import { ENGINE_COMPONENT, PREFLIGHT_COMPONENT, selectorLabels } from './names.ts'
 
 /** An identity without any right and without a token in the Pods. */
 export const serviceAccount = (context: DesiredContext): KubeObject =>
@@ -29,9 +29,15 @@ export function networkPolicy(context: DesiredContext): KubeObject | undefined {
   if (!spec.networkPolicy.enabled) return undefined
   return objectOf(context, 'networking.k8s.io/v1', 'NetworkPolicy', server.name, {
     spec: {
-      podSelector: { matchLabels: selectorLabels(server.name) },
+      podSelector: {
+        matchLabels: { 'app.kubernetes.io/instance': server.name },
+        // A preflight must get out where nobody else may.
+        matchExpressions: [
+          { key: 'app.kubernetes.io/name', operator: 'In', values: [ENGINE_COMPONENT, PREFLIGHT_COMPONENT] },
+        ],
+      },
       policyTypes: ['Ingress', 'Egress'],
-      ingress: [{ ports: Object.values(ENGINE_PORTS).map((port) => ({ protocol: 'TCP', port })) }],
+      ingress: [{ ports: Object.values(enginePorts(spec)).map((port) => ({ protocol: 'TCP', port })) }],
       egress: [
         {
           to: [

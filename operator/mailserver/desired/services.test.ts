@@ -25,6 +25,12 @@ test('mail is a load balancer that keeps the client’s address', () => {
   ])
 })
 
+test('HTTPS for the world is at port 443 of the mail Service, where it is asked for', () => {
+  const context = contextOf({ service: { https: true } })
+  assert.deepEqual(portsOf(mailService(context)).at(-1), 'https 443 https')
+  assert.deepEqual(portsOf(httpService(context)), ['http 8080 jmap', 'https 443 jmap'])
+})
+
 test('a ClusterIP has nothing that only external Services may have', () => {
   const spec = specOf(
     mailService(contextOf({ service: { type: 'ClusterIP', loadBalancerSourceRanges: ['192.0.2.0/24'] } })),

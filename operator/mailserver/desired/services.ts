@@ -2,7 +2,7 @@
 
 import type { KubeObject } from '../../kube/types.ts'
 import { type DesiredContext, objectOf } from './context.ts'
-import { ENGINE_PORTS } from './deployment.ts'
+import { ENGINE_PORTS } from './engine-ports.ts'
 import { httpServiceName, mailServiceName, selectorLabels } from './names.ts'
 
 export function mailService(context: DesiredContext): KubeObject {
@@ -10,6 +10,7 @@ export function mailService(context: DesiredContext): KubeObject {
   const { service } = spec
   const external = service.type !== 'ClusterIP'
   const { smtp, smtps, submission, imaps } = ENGINE_PORTS
+  const exposed = { smtp, smtps, submission, imaps, ...(service.https ? { https: 443 } : {}) }
   return objectOf(
     context,
     'v1',
@@ -19,7 +20,7 @@ export function mailService(context: DesiredContext): KubeObject {
       spec: {
         type: service.type,
         selector: selectorLabels(server.name),
-        ports: Object.entries({ smtp, smtps, submission, imaps }).map(([name, port]) => ({
+        ports: Object.entries(exposed).map(([name, port]) => ({
           name,
           port,
           targetPort: name,
@@ -29,6 +30,9 @@ export function mailService(context: DesiredContext): KubeObject {
         ...(service.loadBalancerClass ? { loadBalancerClass: service.loadBalancerClass } : {}),
         ...(service.type === 'LoadBalancer' && service.loadBalancerSourceRanges
           ? { loadBalancerSourceRanges: service.loadBalancerSourceRanges }
+          : {}),
+        ...(service.type === 'LoadBalancer' && service.allocateLoadBalancerNodePorts !== undefined
+          ? { allocateLoadBalancerNodePorts: service.allocateLoadBalancerNodePorts }
           : {}),
         ...(service.ipFamilyPolicy ? { ipFamilyPolicy: service.ipFamilyPolicy } : {}),
       },

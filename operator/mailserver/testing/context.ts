@@ -2,6 +2,7 @@
 
 import { parseMailServerSpec } from '../../api/mail-server.ts'
 import type { MailServerSpecInput } from '../../api/mail-server-spec.ts'
+import { certificateGroups } from '../desired/certificate-groups.ts'
 import type { DesiredContext, Facts } from '../desired/context.ts'
 import { dkimSecretName } from '../desired/names.ts'
 import { newestVersions } from '../kinds.ts'
@@ -19,13 +20,15 @@ export function contextOf(spec: Partial<MailServerSpecInput> = {}, facts: Partia
     privatePem: `-----${selector}-----`,
     txt: `v=DKIM1; k=${algorithm}; p=AAAA`,
   })
+  const parsed = parseMailServerSpec({ ...MINIMAL, ...spec })
   return {
     server: { namespace: 'communication', name: 'stalwart', uid: '00000000-0000-0000-0000-000000000001' },
-    spec: parseMailServerSpec({ ...MINIMAL, ...spec }),
+    spec: parsed,
     facts: {
       image: 'registry.example/mail:1.2.3',
       addresses: ['203.0.113.7'],
       dkimKeys: [key('default', 'rsa2048'), key('ed25519', 'ed25519')],
+      certificates: certificateGroups('stalwart', parsed, new Map()),
       databaseUrl: 'postgresql://app:secret@stalwart-db-rw.communication:5432/app',
       s3Endpoint: 'https://minio.example',
       restartSecret: 'token',
@@ -58,10 +61,27 @@ export const EVERYTHING: Partial<MailServerSpecInput> = {
       parameters: { shared_buffers: '512MB' },
       resources: { requests: { cpu: 1, memory: '2Gi' } },
       synchronousReplicas: 1,
+      dataDurability: 'preferred',
+      primaryUpdateMethod: 'switchover',
+      nodeSelector: { disk: 'ssd' },
+      tolerations: [{ key: 'database', operator: 'Exists', effect: 'NoSchedule' }],
+      priorityClassName: 'data',
+      pooler: {
+        instances: 3,
+        parameters: { max_client_conn: '2000' },
+        resources: { requests: { cpu: '100m', memory: '64Mi' } },
+      },
       backup: {
         destinationPath: 's3://backups/stalwart/',
         endpoint: 'https://s3.example',
         credentialsSecretRef: { name: 's3' },
+        serverName: 'stalwart-2',
+      },
+      recovery: {
+        destinationPath: 's3://backups/stalwart/',
+        credentialsSecretRef: { name: 's3' },
+        serverName: 'stalwart-db',
+        targetTime: '2026-06-01T08:00:00Z',
       },
       antiAffinity: { type: 'required', topologyKey: 'topology.kubernetes.io/zone' },
     },
@@ -76,7 +96,13 @@ export const EVERYTHING: Partial<MailServerSpecInput> = {
     },
   },
   tls: { issuerRef: { name: 'letsencrypt', kind: 'ClusterIssuer' } },
-  dns: { publish: 'ExternalDNS', resolvers: ['192.0.2.53'], ttlSeconds: 300 },
+  dns: {
+    publish: 'ExternalDNS',
+    resolvers: ['192.0.2.53'],
+    ttlSeconds: 300,
+    caa: { issuers: ['letsencrypt.org'] },
+    tlsa: { enabled: true },
+  },
   spam: {
     rules: ['body X /x/\nscore X 1'],
     dnsbl: [{ zone: 'zen.dnsbl.example' }],
@@ -92,6 +118,7 @@ export const EVERYTHING: Partial<MailServerSpecInput> = {
     annotations: { 'metallb.io/address-pool': 'mail' },
     loadBalancerClass: 'example.org/lb',
     loadBalancerSourceRanges: ['198.51.100.0/24'],
+    allocateLoadBalancerNodePorts: false,
     ipFamilyPolicy: 'PreferDualStack',
     proxyProtocol: { trustedNetworks: ['192.0.2.0/24'] },
   },

@@ -6,7 +6,8 @@
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { parseAllDocuments } from 'yaml'
-import type { KubeObject } from '../../kube/types.ts'
+import { CustomResourceDefinition } from '../../kube/resources.ts'
+import type { KubeClient, KubeObject } from '../../kube/types.ts'
 
 interface Schema {
   type?: string
@@ -30,6 +31,24 @@ interface Definition extends KubeObject {
 }
 
 const directory = process.env.CRDS ?? new URL('../../../../shared/crds', import.meta.url).pathname
+
+/** Why a test that needs the files sees nothing; false where they are. */
+export const noThirdPartyCrds = existsSync(directory) ? false : 'no ../shared/crds'
+
+/** The kinds that a MailServer's objects may have, but for CloudNativePG's Cluster, which is in every test's API; and Gateways. */
+const FILES =
+  /cnpg-(poolers|scheduledbackups|barmancloud-objectstores)|certificates|dnsendpoints|podmonitors|prometheusrules|gateways|httproutes|tcproutes\.yaml/
+
+/** The API serves them from now on. */
+export async function applyThirdPartyCrds(client: Pick<KubeClient, 'apply'>): Promise<void> {
+  for (const file of readdirSync(directory).filter((name) => FILES.test(name))) {
+    for (const document of parseAllDocuments(readFileSync(`${directory}/${file}`, 'utf8'))) {
+      const crd = document.toJS() as KubeObject | null
+      if (crd?.kind !== 'CustomResourceDefinition') continue
+      await client.apply(CustomResourceDefinition, crd, { fieldManager: 'operator-test' })
+    }
+  }
+}
 
 /** Undefined where the files are not there. */
 export function thirdPartyCrds(): { problems(object: KubeObject): string[] } | undefined {

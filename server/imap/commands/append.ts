@@ -11,6 +11,8 @@ interface AppendMessage {
   keywords: string[]
   receivedAt: Date | undefined
   raw: Buffer
+  /** Came as a literal8. */
+  binary: boolean
 }
 
 export const append = command({
@@ -29,6 +31,9 @@ export const append = command({
     const { account } = session
     const mailbox = await mailboxAt(mailstore, account.id, path, 'TRYCREATE')
     if (messages.some(({ raw }) => raw.length === 0)) throw new Refusal('An empty message ends the APPEND') // RFC 3502 §5
+    // RFC 3516 §4.4: FETCH BODY[] could not tell NUL but in a literal8, which only BINARY[] may be.
+    if (messages.some(({ binary, raw }) => binary && raw.includes(0)))
+      throw new Refusal('Messages are kept without NUL: encode it as base64', 'UNKNOWN-CTE')
     try {
       const stored = await mailstore.ingest(
         messages.map(({ keywords, receivedAt, raw }) => ({
@@ -63,9 +68,11 @@ function appendMessage(input: CommandInput): AppendMessage {
     receivedAt = input.dateTime()
     input.space()
   }
-  if (!input.match(/UTF8 \(/iy)) return { keywords, receivedAt, raw: input.literal().bytes }
+  const isUtf8 = input.match(/UTF8 \(/iy) !== undefined
   const { bytes, binary } = input.literal()
-  if (!binary) throw new BadCommand('UTF8 wants a literal8')
-  input.expect(')')
-  return { keywords, receivedAt, raw: bytes }
+  if (isUtf8) {
+    if (!binary) throw new BadCommand('UTF8 wants a literal8')
+    input.expect(')')
+  }
+  return { keywords, receivedAt, raw: bytes, binary }
 }

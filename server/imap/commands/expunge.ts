@@ -24,7 +24,7 @@ async function expungeMessages(session: Session, deps: ImapDeps, ranges: Ranges 
   if (ranges?.length === 0) return [ok('Nothing to expunge')]
   const { uids, modSeq } = await deps.mailstore.expunge(selected.accountId, selected.mailboxId, ranges)
   if (uids.length === 0) return [ok('Nothing to expunge')]
-  selected.noteOwn([modSeq])
+  selected.noteOwn(modSeq)
   // HIGHESTMODSEQ promises that everything up to it has been told: look, whatever notifications have come.
   if (session.told.condstore) selected.markStale()
   return [

@@ -60,10 +60,14 @@ export const list = command<ListArguments>({
     const mailboxes = await mailstore.mailboxes(session.account.id)
     const tree = new Tree(mailboxes)
     const matches = patternMatcher(patterns.map((pattern) => reference + pattern))
+    // RFC 5258 §4: who is not subscribed stands only for those below that are not in the answer themselves.
+    const aboveUntold = pathsAbove(mailboxes.filter(({ path, subscribed }) => subscribed && !matches(path)))
     for (const mailbox of tree.sorted) {
       if (!matches(mailbox.path)) continue
-      const subscribedBelow = select.has('RECURSIVEMATCH') && tree.hasSubscribedBelow(mailbox)
-      if (select.has('SUBSCRIBED') && !mailbox.subscribed && !subscribedBelow) continue
+      const recursive = select.has('RECURSIVEMATCH')
+      const subscribedBelow = recursive && tree.hasSubscribedBelow(mailbox)
+      const isTold = mailbox.subscribed || (recursive && aboveUntold.has(mailbox.path))
+      if (select.has('SUBSCRIBED') && !isTold) continue
       if (select.has('SPECIAL-USE') && mailboxAttributes(mailbox).length === 0) continue
       const attributes = [
         tree.hasChildren(mailbox) ? '\\HasChildren' : '\\HasNoChildren',
@@ -115,20 +119,23 @@ function line(name: string, attributes: readonly string[], mailbox: Mailbox, { u
   return `* ${name} (${attributes.join(' ')}) "/" ${mailboxName(mailbox.path, utf8)}${extra}\r\n`
 }
 
+function pathsAbove(mailboxes: readonly Mailbox[]): Set<string> {
+  const above = new Set<string>()
+  for (const { path } of mailboxes) {
+    for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) above.add(path.slice(0, at))
+  }
+  return above
+}
+
 class Tree {
   readonly sorted: Mailbox[]
   readonly #parents: Set<string>
-  readonly #aboveSubscribed = new Set<string>()
+  readonly #aboveSubscribed: ReadonlySet<string>
 
   constructor(mailboxes: readonly Mailbox[]) {
     this.sorted = mailboxes.toSorted((a, b) => (a.path === b.path ? 0 : a.path < b.path ? -1 : 1))
     this.#parents = new Set(mailboxes.map((mailbox) => mailbox.parentId).filter((parentId) => parentId !== null))
-    for (const { path, subscribed } of mailboxes) {
-      if (!subscribed) continue
-      for (let at = path.lastIndexOf('/'); at > 0; at = path.lastIndexOf('/', at - 1)) {
-        this.#aboveSubscribed.add(path.slice(0, at))
-      }
-    }
+    this.#aboveSubscribed = pathsAbove(mailboxes.filter(({ subscribed }) => subscribed))
   }
 
   hasChildren(mailbox: Mailbox): boolean {

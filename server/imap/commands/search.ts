@@ -39,7 +39,7 @@ export const search: AnyCommand = command<SearchArguments>({
     const rows = await mailstore.search(selected.accountId, selected.mailboxId, filterOf(key, selected))
     const found = rows.filter((row) => selected.sequenceOf(row.uid) > 0)
     const uids = found.map((row) => row.uid)
-    const highest = wantsModSeq ? found.reduce((modSeq, row) => Math.max(modSeq, row.modSeq), 0) : undefined
+    const highest = wantsModSeq ? highestModSeq(found, returns) : undefined
     if (returns?.has('SAVE')) selected.saved = savedOf(uids, returns)
     if (returns === undefined && !session.enabled.has('IMAP4REV2')) {
       const numbers = numbering === 'uid' ? uids : uids.map((uid) => selected.sequenceOf(uid))
@@ -84,6 +84,13 @@ function esearch(
   }
   if (options.has('COUNT')) text += ` COUNT ${uids.length}`
   return `${text}\r\n`
+}
+
+/** RFC 7162 §3.1.10: of the messages that are told, which with MIN or MAX alone are those only. */
+function highestModSeq(found: readonly { modSeq: ModSeq }[], returns: ReadonlySet<string> | undefined): ModSeq {
+  const all = !returns || returns.has('ALL') || returns.has('COUNT') || !(returns.has('MIN') || returns.has('MAX'))
+  const ends = [...(returns?.has('MIN') ? found.slice(0, 1) : []), ...(returns?.has('MAX') ? found.slice(-1) : [])]
+  return (all ? found : ends).reduce((modSeq, row) => Math.max(modSeq, row.modSeq), 0)
 }
 
 /** RFC 9051 §6.4.4.1: with MIN or MAX and neither ALL nor COUNT, only those are saved. */

@@ -51,6 +51,7 @@ function openCommand(readOnly: boolean): AnyCommand {
       if (qresync && qresync.uidValidity === mailbox.uidValidity) {
         const { vanished, changed } = await resyncRange(mailstore, selected, qresync.modSeq, qresync.knownUids)
         if (vanished.length > 0) responses.push(`* VANISHED (EARLIER) ${formatSet(vanished)}\r\n`)
+        responses.push(selected.newFlagsLine(changed))
         for (const row of changed) responses.push(selected.fetchFlags(row, { condstore: true, qresync: true }))
       }
       responses.push(ok(readOnly ? 'Examined' : 'Selected', readOnly ? 'READ-ONLY' : 'READ-WRITE'))

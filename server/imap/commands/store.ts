@@ -31,11 +31,17 @@ export const store = command({
     // What others have changed is told first: .SILENT would hide it together with our own change.
     if (selected.hasNews) responses.push(await selected.update(mailstore, session.told, { expunges: false }))
     const { accountId, mailboxId } = selected
-    const { updated, modified } = await mailstore.changeFlags(accountId, mailboxId, ranges, change, unchangedSince)
-    selected.noteOwn(new Set(updated.map((row) => row.modSeq)))
+    const { updated, modified, modSeq } = await mailstore.changeFlags(
+      accountId,
+      mailboxId,
+      ranges,
+      change,
+      unchangedSince,
+    )
+    selected.noteOwn(modSeq)
     const { told } = session
     if (!change.silent || told.condstore) {
-      let text = ''
+      let text = change.silent ? '' : selected.newFlagsLine(updated)
       for (const row of updated) text += selected.fetchFlags(row, told, change.silent)
       responses.push(text)
     }

@@ -4,7 +4,8 @@ import type { Duplex } from 'node:stream'
 import type { Account } from '../../accounts/accounts.ts'
 import { PASSWORD, type TestEngine } from './engine.ts'
 
-const WAIT_MS = 10_000
+/** Long enough for a machine that has much else to do. */
+const WAIT_MS = 60_000
 
 /** One client's end of a session. */
 export class TestClient {

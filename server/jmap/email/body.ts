@@ -47,7 +47,7 @@ export interface BodySource {
 
 export type BodyPart = Record<string, unknown>
 
-/** One part with the asked properties; `subParts` only for bodyStructure, where it is always there. */
+/** One part with the asked properties; a multipart's `subParts` only for bodyStructure, where they are always there. */
 export function bodyPart(part: MimePart, plan: BodyPlan, source: BodySource, withSubParts: boolean): BodyPart {
   const isMultipart = part.type === 'multipart'
   const shown: BodyPart = {}
@@ -58,6 +58,7 @@ export function bodyPart(part: MimePart, plan: BodyPlan, source: BodySource, wit
       property === 'headers' ? fields.map(({ name, value }) => ({ name, value })) : value(part, property, source)
   }
   for (const [property, parsed] of plan.headers) shown[property] = headerValue(fields, parsed)
+  if (plan.properties.includes('subParts')) shown.subParts = null
   if (withSubParts && isMultipart)
     shown.subParts = (part.parts ?? []).map((child) => bodyPart(child, plan, source, true))
   return shown

@@ -68,9 +68,9 @@ const PART_PROPERTIES = new Set(Object.keys(partSchema.shape))
  * @throws ObjectRefused invalidProperties, blobNotFound (with notFound), tooLarge
  */
 export async function composeEmail(email: Record<string, unknown>, deps: ComposeDeps): Promise<Buffer> {
-  const header = writeHeader(email, deps)
   const composer = new Composer(email, deps)
   const body = await composer.root()
+  const header = writeHeader(email, fieldNames(body.fields), deps)
   if (composer.missing.length > 0) throw new ObjectRefused({ type: 'blobNotFound', notFound: composer.missing })
   const boundary = () => `=_${randomBytes(18).toString('base64url')}` // '=_' never occurs in quoted-printable or base64
   const raw = Buffer.concat([Buffer.from(header), writePart(body, boundary)])
@@ -78,12 +78,18 @@ export async function composeEmail(email: Record<string, unknown>, deps: Compose
   return raw
 }
 
-function writeHeader(email: Record<string, unknown>, { hostname, now }: ComposeDeps): string {
+/** @param ofBody fields that the root part has: a message has one header, and each field once (RFC 8621 §4.6) */
+function writeHeader(
+  email: Record<string, unknown>,
+  ofBody: ReadonlySet<string>,
+  { hostname, now }: ComposeDeps,
+): string {
   const unknown: string[] = []
   const fields = new Map<string, string>()
   const add = (property: string, header: Pick<HeaderProperty, 'field' | 'form'>, written: string) => {
     const name = header.field.toLowerCase()
-    if (fields.has(name)) throw invalidProperties([property], `the field ${header.field} is given twice`)
+    if (fields.has(name) || ofBody.has(name))
+      throw invalidProperties([property], `the field ${header.field} is given twice`)
     if (name.startsWith('content-')) throw invalidProperties([property], 'Content-* belongs to the body parts')
     fields.set(name, written)
   }
@@ -100,10 +106,16 @@ function writeHeader(email: Record<string, unknown>, { hostname, now }: ComposeD
     } else if (value !== null) add(property, header, writeField(property, header, value))
   }
   if (unknown.length > 0) throw invalidProperties(unknown)
-  if (!fields.has('message-id')) fields.set('message-id', `Message-ID: <${randomUUID()}@${hostname}>\r\n`)
-  if (!fields.has('date')) fields.set('date', `Date: ${writeDate(now.toISOString())}\r\n`)
-  return `${[...fields.values()].join('')}MIME-Version: 1.0\r\n`
+  const missing = (name: string) => !fields.has(name) && !ofBody.has(name)
+  if (missing('message-id')) fields.set('message-id', `Message-ID: <${randomUUID()}@${hostname}>\r\n`)
+  if (missing('date')) fields.set('date', `Date: ${writeDate(now.toISOString())}\r\n`)
+  if (missing('mime-version')) fields.set('mime-version', 'MIME-Version: 1.0\r\n')
+  return [...fields.values()].join('')
 }
+
+/** In lower case. */
+const fieldNames = (fields: string): ReadonlySet<string> =>
+  new Set([...fields.matchAll(/^([\x21-\x39\x3b-\x7e]+):/gm)].map(([, name = '']) => name.toLowerCase()))
 
 class Composer {
   readonly missing: string[] = []
@@ -217,14 +229,29 @@ class Composer {
   }
 }
 
+/** Properties of a part, and the fields that they become. */
+const CONTENT_FIELDS = [
+  ['type', 'content-type'],
+  ['charset', 'content-type'],
+  ['subParts', 'content-type'],
+  ['disposition', 'content-disposition'],
+  ['cid', 'content-id'],
+  ['language', 'content-language'],
+  ['location', 'content-location'],
+] as const
+
 function partHeader(part: Record<string, unknown>, path: string): string {
   let fields = ''
+  const given = new Set<string>(CONTENT_FIELDS.filter(([property]) => part[property] != null).map(([, field]) => field))
   for (const [property, value] of Object.entries(part)) {
     if (PART_PROPERTIES.has(property)) continue
     const header = property.startsWith('header:') ? parseHeaderProperty(property) : undefined
-    if (!header || header.field.toLowerCase() === 'content-transfer-encoding')
-      throw invalidProperties([`${path}/${property}`])
-    if (value !== null) fields += writeField(`${path}/${property}`, header, value)
+    const name = header?.field.toLowerCase()
+    if (!header || !name || name === 'content-transfer-encoding') throw invalidProperties([`${path}/${property}`])
+    if (value === null) continue
+    if (given.has(name)) throw invalidProperties([`${path}/${property}`], `the field ${header.field} is given twice`)
+    given.add(name)
+    fields += writeField(`${path}/${property}`, header, value)
   }
   return fields
 }

@@ -10,7 +10,7 @@ export interface PartToWrite {
   cid?: string | undefined
   language?: string[] | undefined
   location?: string | undefined
-  /** Further fields with their CRLFs. */
+  /** Further fields with their CRLFs; a Content-Type among them stands for that of `type`, which is still how it is encoded. */
   fields: string
   content: Buffer
   parts: PartToWrite[]
@@ -23,7 +23,9 @@ export interface PartToWrite {
 export function writePart(part: PartToWrite, boundary: () => string): Buffer {
   if (part.type.startsWith('multipart/')) return writeMultipart(part, boundary)
   const encoding = transferEncoding(part)
-  const type = `Content-Type: ${part.type}${part.charset ? `; charset=${part.charset}` : ''}${parameter('name', part.name)}\r\n`
+  const type = /^content-type:/im.test(part.fields)
+    ? '' // as the caller wrote it, with parameters that PartToWrite does not have
+    : `Content-Type: ${part.type}${part.charset ? `; charset=${part.charset}` : ''}${parameter('name', part.name)}\r\n`
   const header = `${type}Content-Transfer-Encoding: ${encoding}\r\n${partFields(part)}\r\n`
   return Buffer.concat([Buffer.from(header), encode(part.content, encoding)])
 }

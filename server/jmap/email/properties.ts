@@ -40,7 +40,7 @@ const COLUMNS: Record<string, EmailColumn[]> = {
 
 /** RFC 8621 §4.2. */
 const DEFAULT_PROPERTIES = Object.keys(COLUMNS).filter((name) => name !== 'bodyStructure' && name !== 'headers')
-/** Email/parse has no metadata (§4.9). */
+/** Null in Email/parse, and not told unless asked for (§4.9). */
 const METADATA = new Set(['id', 'mailboxIds', 'keywords', 'receivedAt', 'threadId'])
 
 export interface EmailGetOptions {
@@ -132,21 +132,17 @@ export function presentEmail(email: EmailSource, plan: EmailPlan, raw?: Buffer):
 
 function simple(email: EmailSource, property: string): unknown {
   switch (property) {
-    case 'id':
-      return email.id
     case 'keywords':
       // '$deleted' is IMAP's \Deleted, which JMAP does not have (RFC 8621 §4.1.1).
-      return asSet((email.keywords ?? []).filter((keyword) => keyword !== '$deleted'))
+      return email.keywords ? asSet(email.keywords.filter((keyword) => keyword !== '$deleted')) : null
     case 'mailboxIds':
-      return asSet(email.mailboxIds ?? [])
+      return email.mailboxIds ? asSet(email.mailboxIds) : null
     case 'blobId':
       return email.blobId === undefined ? null : jmapBlobId(email.blobId)
-    case 'threadId':
-      return email.threadId
     case 'size':
-      return email.sizeBytes
+      return email.sizeBytes ?? null
     case 'receivedAt':
-      return email.receivedAt && utc(email.receivedAt)
+      return email.receivedAt ? utc(email.receivedAt) : null
     case 'sentAt':
       return email.envelope?.date ? asDate(email.envelope.date) : null
     case 'sender':

@@ -49,7 +49,7 @@ export const emailGet: Method<z.output<typeof emailGetArguments>, object> = {
 }
 
 /** Email objects by id. @throws MethodError requestTooLarge when the messages to read are too much together */
-async function fetchEmails(
+export async function fetchEmails(
   account: string,
   ids: string[],
   plan: EmailPlan,

@@ -1,10 +1,11 @@
 import { z } from 'zod'
+import { looksLikeMessage } from '../../message/headers.ts'
 import { atMost, id, ownAccount } from '../arguments.ts'
 import { readJmapBlob } from '../blobs.ts'
 import { MAIL } from '../capabilities.ts'
 import { argumentsOf, type Method } from '../method.ts'
 import { runSet } from '../set.ts'
-import { invalidProperties } from '../wire/errors.ts'
+import { invalidProperties, ObjectRefused } from '../wire/errors.ts'
 import { stateOf } from '../wire/ids.ts'
 import { emailMetadata, storeEmail } from './store-email.ts'
 
@@ -35,6 +36,8 @@ export const emailImport: Method<z.output<typeof emailImportArguments>, object> 
           const metadata = emailMetadata(object, context, deps.now())
           const blob = typeof object.blobId === 'string' ? await readJmapBlob(account, object.blobId, deps) : undefined
           if (!blob) throw invalidProperties(['blobId'], 'there is no such blob')
+          // RFC 8621 §4.8: what is no message is refused, as it is not mended
+          if (!looksLikeMessage(blob.bytes)) throw new ObjectRefused({ type: 'invalidEmail' })
           return storeEmail(account, blob.bytes, metadata, deps)
         },
         update: () => Promise.reject(new Error('an import updates nothing')),

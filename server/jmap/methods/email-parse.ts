@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { looksLikeMessage } from '../../message/headers.ts'
 import { parseMessage } from '../../message/parse.ts'
 import { atMost, id, ownAccount } from '../arguments.ts'
 import { readJmapBlob } from '../blobs.ts'
@@ -48,7 +49,3 @@ export const emailParse: Method<z.output<typeof emailParseArguments>, object> = 
     }
   },
 }
-
-/** A message begins with a header field (or an mbox line that some programs leave on top). */
-const looksLikeMessage = (bytes: Buffer) =>
-  /^(?:From |[\x21-\x39\x3b-\x7e]+[ \t]*:)/.test(bytes.toString('latin1', 0, 1000))

@@ -5,10 +5,12 @@ import { readJmapBlob } from '../blobs.ts'
 import { MAIL } from '../capabilities.ts'
 import { composeEmail } from '../email/compose.ts'
 import { applySetPatch, parseEmailPatch } from '../email/patch.ts'
+import { type EmailPlan, planEmail } from '../email/properties.ts'
 import { argumentsOf, type CallContext, type JmapDeps, type Method } from '../method.ts'
-import { runSet, type SetResponse } from '../set.ts'
-import { invalidProperties, notFound, ObjectRefused } from '../wire/errors.ts'
+import { runSet, type SetResponse, withoutUnchanged } from '../set.ts'
+import { invalidProperties, MethodError, notFound, ObjectRefused } from '../wire/errors.ts'
 import { stateOf } from '../wire/ids.ts'
+import { fetchEmails } from './email-get.ts'
 import { emailMetadata, resolveMailboxIds, storeEmail } from './store-email.ts'
 
 /** Email/set. RFC 8621 §4.6. */
@@ -40,6 +42,13 @@ export const emailSet: Method<z.output<typeof setArguments>, SetResponse> = {
   },
 }
 
+const NO_BODY_VALUES = {
+  fetchTextBodyValues: false,
+  fetchHTMLBodyValues: false,
+  fetchAllBodyValues: false,
+  maxBodyValueBytes: 0,
+}
+
 type Change = Parameters<Mailstore['updateEmails']>[1][number]
 
 /** All in one transaction. */
@@ -47,8 +56,9 @@ async function updateEmails(
   account: string,
   patches: Map<string, Record<string, unknown>>,
   context: CallContext,
-  { mailstore }: JmapDeps,
+  deps: JmapDeps,
 ): Promise<Map<string, null | ObjectRefused>> {
+  const { mailstore } = deps
   const outcomes = new Map<string, null | ObjectRefused>()
   const emails = await mailstore.emails(account, [...patches.keys()], [])
   const byId = new Map(emails.map((email) => [email.id, email]))
@@ -56,7 +66,9 @@ async function updateEmails(
   const changes: Change[] = []
   for (const [id, patch] of patches) {
     try {
-      const change = changeOf(byId.get(id), patch, { context, mailboxes })
+      const email = byId.get(id)
+      const changed = email ? await withoutUnchangedProperties(account, id, patch, deps) : patch
+      const change = changeOf(email, changed, { context, mailboxes })
       if (change) changes.push(change)
       outcomes.set(id, null)
     } catch (error) {
@@ -67,6 +79,25 @@ async function updateEmails(
   if (changes.length === 0) return outcomes
   for (const id of (await mailstore.updateEmails(account, changes)).notFound) outcomes.set(id, notFound())
   return outcomes
+}
+
+/** Looks at the Email as Email/get shows it only when a patch has more than what changes. */
+async function withoutUnchangedProperties(
+  account: string,
+  id: string,
+  patch: Record<string, unknown>,
+  deps: JmapDeps,
+): Promise<Record<string, unknown>> {
+  const properties = Object.keys(patch).filter((path) => !/^\/?(?:keywords|mailboxIds)(?:\/|$)/.test(path))
+  if (properties.length === 0) return patch
+  let plan: EmailPlan
+  try {
+    plan = planEmail({ ...NO_BODY_VALUES, properties })
+  } catch (error) {
+    if (error instanceof MethodError) return patch // a property that there is not: refused with the patch
+    throw error
+  }
+  return withoutUnchanged(patch, (await fetchEmails(account, [id], plan, deps)).get(id) ?? {})
 }
 
 /** @returns undefined for a patch that says nothing. @throws ObjectRefused */

@@ -4,7 +4,7 @@ import { SUBMISSION } from '../capabilities.ts'
 import { argumentsOf, type Method } from '../method.ts'
 import { eachOf, oneByOne, runSet, type SetResponse } from '../set.ts'
 import { notFound, ObjectRefused } from '../wire/errors.ts'
-import { IDENTITY_ID } from './identity-get.ts'
+import { IDENTITY_ID, identityState } from './identity-get.ts'
 
 /** Identity/set (RFC 8621 §6.3): identities follow the account, which the operator owns, so every change is forbidden. */
 export const identitySet: Method<z.output<typeof setArguments>, SetResponse> = {
@@ -18,7 +18,7 @@ export const identitySet: Method<z.output<typeof setArguments>, SetResponse> = {
     }
     return runSet(args, context, {
       maxObjects: config.limits.jmapObjectsInSet,
-      state: async () => '0',
+      state: async () => identityState(context),
       create: () => Promise.reject(forbidden()),
       update: oneByOne(refuse),
       destroy: eachOf(refuse),

@@ -12,10 +12,10 @@ import {
 import { ownAccount, resolveId, setFields } from '../arguments.ts'
 import { MAIL } from '../capabilities.ts'
 import { argumentsOf, type Method } from '../method.ts'
-import { eachOf, oneByOne, runSet, type SetResponse } from '../set.ts'
+import { eachOf, oneByOne, runSet, type SetResponse, withoutUnchanged } from '../set.ts'
 import { invalidProperties, notFound, ObjectRefused } from '../wire/errors.ts'
 import { stateOf } from '../wire/ids.ts'
-import { RIGHTS } from './mailbox-object.ts'
+import { mailboxObject, RIGHTS } from './mailbox-object.ts'
 
 const mailboxSetArguments = z.strictObject({ ...setFields, onDestroyRemoveEmails: z.boolean().default(false) })
 
@@ -67,19 +67,25 @@ export const mailboxSet: Method<z.output<typeof mailboxSetArguments>, SetRespons
       async create(object) {
         const { name, parentId, role, sortOrder, isSubscribed } = checked(newMailbox, object)
         const path = await pathOf(name, parentId)
-        const made = await refusals(async () => {
-          if (await mailstore.mailboxByPath(account, path)) throw new MailboxExists(path)
-          return mailstore.createMailbox(account, path, {
-            role: role ?? null,
-            subscribed: isSubscribed ?? false,
-            ...(sortOrder === undefined ? {} : { sortOrder }),
-          })
-        })
+        const made = await refusals(
+          async () => {
+            if (await mailstore.mailboxByPath(account, path)) throw new MailboxExists(path)
+            return mailstore.createMailbox(account, path, {
+              role: role ?? null,
+              subscribed: isSubscribed ?? false,
+              ...(sortOrder === undefined ? {} : { sortOrder }),
+            })
+          },
+          () => mailstore.mailboxByPath(account, path),
+        )
         return created(made)
       },
       update: oneByOne(async (id, patch) => {
         const mailbox = await existing(id)
-        const { name, parentId, role, sortOrder, isSubscribed } = checked(settable.partial(), withoutSlashes(patch))
+        const { name, parentId, role, sortOrder, isSubscribed } = checked(
+          settable.partial(),
+          withoutUnchanged(withoutSlashes(patch), serverSet(mailbox)),
+        )
         const moves = name !== undefined || parentId !== undefined
         const target = await pathOf(name ?? mailbox.name, parentId === undefined ? mailbox.parentId : parentId)
         if (moves && mailbox.role === 'inbox' && target !== mailbox.path) {
@@ -87,13 +93,15 @@ export const mailboxSet: Method<z.output<typeof mailboxSetArguments>, SetRespons
         }
         if (moves && target.startsWith(`${mailbox.path}/`))
           throw invalidProperties(['parentId'], 'is below the mailbox itself')
-        await refusals(() =>
-          mailstore.updateMailbox(account, id, {
-            ...(moves && target !== mailbox.path ? { path: target } : {}),
-            ...(role === undefined ? {} : { role }),
-            ...(sortOrder === undefined ? {} : { sortOrder }),
-            ...(isSubscribed === undefined ? {} : { subscribed: isSubscribed }),
-          }),
+        await refusals(
+          () =>
+            mailstore.updateMailbox(account, id, {
+              ...(moves && target !== mailbox.path ? { path: target } : {}),
+              ...(role === undefined ? {} : { role }),
+              ...(sortOrder === undefined ? {} : { sortOrder }),
+              ...(isSubscribed === undefined ? {} : { subscribed: isSubscribed }),
+            }),
+          async () => (moves && target !== mailbox.path ? mailstore.mailboxByPath(account, target) : undefined),
         )
         return null
       }),
@@ -120,6 +128,12 @@ function parentsFirst(create: Record<string, Record<string, unknown>>): Record<s
   }
   for (const key of Object.keys(create)) visit(key, [])
   return ordered
+}
+
+/** What no client may set (RFC 8621 §2). */
+function serverSet(mailbox: Mailbox) {
+  const { id, totalEmails, unreadEmails, totalThreads, unreadThreads, myRights } = mailboxObject(mailbox)
+  return { id, totalEmails, unreadEmails, totalThreads, unreadThreads, myRights }
 }
 
 /** What the server set (RFC 8620 §5.3): all that the client did not give. */
@@ -149,13 +163,20 @@ function checked<Schema extends z.ZodType>(schema: Schema, object: unknown): z.o
 const withoutSlashes = (patch: Record<string, unknown>) =>
   Object.fromEntries(Object.entries(patch).map(([path, value]) => [path.replace(/^\//, ''), value]))
 
-/** The store's refusals in the RFC's words (RFC 8621 §2.5). */
-async function refusals<T>(work: () => Promise<T>): Promise<T> {
+/**
+ * The store's refusals in the RFC's words (RFC 8621 §2.5).
+ * @param named the mailbox that has the wanted place and name, if any
+ */
+async function refusals<T>(work: () => Promise<T>, named?: () => Promise<Mailbox | undefined>): Promise<T> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof MailboxExists)
-      throw invalidProperties(['name', 'parentId'], 'a mailbox of that name or role is there')
+    if (error instanceof MailboxExists) {
+      const other = await named?.()
+      // No RFC names the error for a name that is taken; this is the registered one that says which mailbox has it.
+      if (other) throw new ObjectRefused({ type: 'alreadyExists', existingId: other.id })
+      throw invalidProperties(['role'], 'another mailbox has this role')
+    }
     if (error instanceof MailboxNameInvalid) throw invalidProperties(['name'], error.message)
     if (error instanceof MailboxNotFound) throw notFound()
     if (error instanceof MailboxHasChildren) throw new ObjectRefused({ type: 'mailboxHasChild' })

@@ -11,7 +11,7 @@ import { emailQuery } from './email-query.ts'
 import { emailSet } from './email-set.ts'
 import { emailSubmissionGet, emailSubmissionQuery } from './email-submission-get.ts'
 import { emailSubmissionSet } from './email-submission-set.ts'
-import { identityGet } from './identity-get.ts'
+import { identityGet, identityState } from './identity-get.ts'
 import { identitySet } from './identity-set.ts'
 import { mailboxChanges } from './mailbox-changes.ts'
 import { mailboxGet } from './mailbox-get.ts'
@@ -43,10 +43,10 @@ export const methods: ReadonlyMap<string, AnyMethod> = new Map([
   ['Email/parse', asAnyMethod(emailParse)],
   ['SearchSnippet/get', asAnyMethod(searchSnippetGet)],
   ['Identity/get', asAnyMethod(identityGet)],
-  ['Identity/changes', asAnyMethod(noChanges)],
+  ['Identity/changes', asAnyMethod(noChanges(identityState))],
   ['Identity/set', asAnyMethod(identitySet)],
   ['EmailSubmission/get', asAnyMethod(emailSubmissionGet)],
-  ['EmailSubmission/changes', asAnyMethod(noChanges)],
+  ['EmailSubmission/changes', asAnyMethod(noChanges(() => '0'))],
   ['EmailSubmission/query', asAnyMethod(emailSubmissionQuery)],
   ['EmailSubmission/queryChanges', asAnyMethod(noQueryChanges(SUBMISSION))],
   ['EmailSubmission/set', asAnyMethod(emailSubmissionSet)],

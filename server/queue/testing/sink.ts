@@ -3,7 +3,8 @@ import type { AddressInfo } from 'node:net'
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server'
 import type { DnsResolver } from '../../senderauth/resolver.ts'
 
-const WAIT_MS = 30_000
+/** Long enough for a machine that has much else to do. */
+const WAIT_MS = 60_000
 
 export interface ReceivedMail {
   reversePath: string

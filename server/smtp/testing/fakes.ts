@@ -36,6 +36,7 @@ export function fakeAccounts(addresses: (string | Partial<Account>)[]): FakeAcco
       id: String(index + 1),
       disabled: false,
       quotaBytes: undefined,
+      displayName: undefined,
       usedBytes: 0,
       ...fields,
       address,

@@ -11,7 +11,8 @@ import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 
-const WAIT_MS = 5_000
+/** Long enough for a machine that has much else to do. */
+const WAIT_MS = 60_000
 
 export async function playTranscript(port: number, transcript: string): Promise<void> {
   const lines = transcript.split('\n').map((line) => line.replace(/^\s+/, ''))

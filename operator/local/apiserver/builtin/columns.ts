@@ -24,18 +24,43 @@ function podReady(object: KubeObject): string {
 function podStatus(object: KubeObject): Json | undefined {
   if (object.metadata.deletionTimestamp) return 'Terminating'
   const statuses = at(object, 'status', 'containerStatuses')
-  const waiting = (Array.isArray(statuses) ? statuses : [])
-    .map((status) => at(status, 'state', 'waiting', 'reason'))
+  const reason = (Array.isArray(statuses) ? statuses : [])
+    .map((status) => at(status, 'state', 'waiting', 'reason') ?? at(status, 'state', 'terminated', 'reason'))
     .find(Boolean)
-  return waiting ?? at(object, 'status', 'reason') ?? at(object, 'status', 'phase')
+  return reason ?? at(object, 'status', 'reason') ?? at(object, 'status', 'phase')
 }
 
-function podRestarts(object: KubeObject): number {
+function podRestarts(object: KubeObject): string {
   const statuses = at(object, 'status', 'containerStatuses')
-  return (Array.isArray(statuses) ? statuses : []).reduce<number>(
-    (sum, status) => sum + Number(at(status, 'restartCount') ?? 0),
-    0,
-  )
+  const counts = (Array.isArray(statuses) ? statuses : []).map((status) => Number(at(status, 'restartCount') ?? 0))
+  return String(counts.reduce((sum, count) => sum + count, 0))
+}
+
+function jobStatus(object: KubeObject): string {
+  const conditions = at(object, 'status', 'conditions')
+  const has = (type: string) =>
+    (Array.isArray(conditions) ? conditions : []).some(
+      (condition) => at(condition, 'type') === type && at(condition, 'status') === 'True',
+    )
+  const ended = ['Complete', 'Failed'].find(has)
+  if (ended) return ended
+  if (object.metadata.deletionTimestamp) return 'Terminating'
+  return ['Suspended', 'FailureTarget', 'SuccessCriteriaMet'].find(has) ?? 'Running'
+}
+
+function jobCompletions(object: KubeObject): string {
+  const succeeded = number(object, 'status', 'succeeded')
+  const completions = at(object, 'spec', 'completions')
+  if (completions !== undefined) return `${succeeded}/${completions}`
+  const parallelism = number(object, 'spec', 'parallelism')
+  return parallelism > 1 ? `${succeeded}/1 of ${parallelism}` : `${succeeded}/1`
+}
+
+function jobDuration(object: KubeObject, now: Date): string {
+  const started = at(object, 'status', 'startTime')
+  const completed = at(object, 'status', 'completionTime')
+  if (started === undefined) return ''
+  return age(started, typeof completed === 'string' ? new Date(completed) : now)
 }
 
 function servicePorts(object: KubeObject): string {
@@ -87,7 +112,7 @@ const BUILT_IN: { [resource: string]: { middle?: Column[]; last?: Column[] } } =
   },
   'serviceaccounts.': { middle: [plain('Secrets', count('secrets'), 'integer')] },
   'pods.': {
-    middle: [plain('Ready', podReady), plain('Status', podStatus), plain('Restarts', podRestarts, 'integer')],
+    middle: [plain('Ready', podReady), plain('Status', podStatus), plain('Restarts', podRestarts)],
     last: [
       wide('IP', (object) => at(object, 'status', 'podIP') ?? '<none>'),
       wide('Node', (object) => at(object, 'spec', 'nodeName') ?? '<none>'),
@@ -122,6 +147,14 @@ const BUILT_IN: { [resource: string]: { middle?: Column[]; last?: Column[] } } =
       plain('Current', (object) => number(object, 'status', 'replicas'), 'integer'),
       plain('Ready', (object) => number(object, 'status', 'readyReplicas'), 'integer'),
     ],
+    last: [
+      wide('Containers', containers('name', ...TEMPLATE)),
+      wide('Images', containers('image', ...TEMPLATE)),
+      wide('Selector', (object) => selectorText(at(object, 'spec', 'selector', 'matchLabels'))),
+    ],
+  },
+  'jobs.batch': {
+    middle: [plain('Status', jobStatus), plain('Completions', jobCompletions), plain('Duration', jobDuration)],
     last: [
       wide('Containers', containers('name', ...TEMPLATE)),
       wide('Images', containers('image', ...TEMPLATE)),

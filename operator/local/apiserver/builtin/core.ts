@@ -198,6 +198,10 @@ export function serviceHooks(allocate: { clusterIP: () => string; nodePort: () =
       if (before && before !== spec.clusterIP && spec.type !== 'ExternalName') {
         causes.push(cause.invalid('spec.clusterIPs[0]', [spec.clusterIP], 'may not change once set'))
       }
+      const balanced = spec.type === 'LoadBalancer' && old && at(old, 'spec', 'type') === 'LoadBalancer'
+      if (balanced && spec.loadBalancerClass !== at(old, 'spec', 'loadBalancerClass')) {
+        causes.push(cause.invalid('spec.loadBalancerClass', spec.loadBalancerClass ?? null, 'may not change once set'))
+      }
       return causes
     },
   }

@@ -57,7 +57,13 @@ function renamed(object: KubeObject, names: [string, string][]): KubeObject {
 
 /** events.k8s.io/v1 and core/v1 are two views of the same events, stored as core/v1. */
 export const eventHooks: Hooks = {
-  toStored: (object) => ({ ...renamed(object, EVENT_NAMES), apiVersion: 'v1' }),
+  // Go writes times of core/v1 that are not there as null; kubectl's --sort-by=.lastTimestamp needs the field.
+  toStored: (object) => ({
+    firstTimestamp: null,
+    lastTimestamp: null,
+    ...renamed(object, EVENT_NAMES),
+    apiVersion: 'v1',
+  }),
   fromStored: (object) =>
     renamed(
       object,

@@ -15,6 +15,7 @@ import { builtInColumns } from './columns.ts'
 import * as core from './core.ts'
 import { customResourceDefinition, customResourceDefinitionHooks } from './custom-resource-definition.ts'
 import * as events from './events.ts'
+import { job, jobHooks } from './job.ts'
 import * as networking from './networking.ts'
 import { pod, serviceAccount } from './pod.ts'
 import * as workloads from './workloads.ts'
@@ -31,6 +32,7 @@ type Kind = {
   status?: boolean
   generation?: boolean
   scale?: ScalePaths
+  orphans?: boolean
   names?: NameRule
   bucket?: string
   fields?: string[]
@@ -141,6 +143,16 @@ function kinds(allocate: { clusterIP: () => string; nodePort: () => number }): K
       generation: true,
       scale: WORKLOAD_SCALE,
       fields: ['status.replicas'],
+    },
+    {
+      api: 'batch/v1',
+      kind: 'Job',
+      schema: job,
+      hooks: jobHooks,
+      categories: all,
+      status: true,
+      generation: true,
+      orphans: true,
     },
     {
       api: 'policy/v1',
@@ -260,6 +272,7 @@ function definitionOf(kind: Kind): ResourceDefinition {
     status: kind.status ?? false,
     ...(kind.scale && { scale: kind.scale }),
     generation: kind.generation ?? false,
+    ...(kind.orphans && { orphans: true }),
     createOnUpdate: CREATED_BY_UPDATE.has(kind.kind),
     columns: builtInColumns(group, plural),
     selectableFields: kind.fields ?? [],

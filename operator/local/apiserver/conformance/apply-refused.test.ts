@@ -111,6 +111,22 @@ describe('a refused apply', () => {
     const { status } = await apply(`${configMaps}/revised`, configMap({ a: '2' }, { resourceVersion: '1' }))
     assert.equal(status, 409)
   })
+  test('by uid makes nothing in the place of what is gone or another', async () => {
+    const path = `${configMaps}/one-and-only`
+    const { uid = '' } = objectOf(await apply(path, configMap({ a: '1' }))).metadata
+    const changed = objectOf(await apply(path, configMap({ a: '2' }, { uid })))
+    assert.deepEqual([changed.metadata.uid, changed.data], [uid, { a: '2' }])
+    assert.equal(JSON.stringify(changed.metadata.managedFields).includes('f:uid'), false)
+    await api.request('DELETE', path)
+    const gone = await apply(path, configMap({ a: '3' }, { uid }))
+    const why = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`
+    const message = `Operation cannot be fulfilled on configmaps "one-and-only": ${why}`
+    assert.deepEqual([gone.status, gone.body.reason, gone.body.message], [409, 'Conflict', message])
+    await apply(path, configMap({ a: '3' }))
+    const another = await apply(path, configMap({ a: '4' }, { uid }))
+    const immutable = `metadata.uid: Invalid value: "${uid}": field is immutable`
+    assert.deepEqual([another.status, another.body.message], [422, `ConfigMap "one-and-only" is invalid: ${immutable}`])
+  })
   test('of an invalid object is 422', async () => {
     const { status, body } = await apply(`${widgets}/x`, widget({ hostname: 'A' }))
     assert.deepEqual([status, body.reason], [422, 'Invalid'])

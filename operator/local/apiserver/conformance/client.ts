@@ -127,9 +127,9 @@ export async function connect(): Promise<{
   return { api, namespace, local: server !== undefined, deleteAfterwards: (path) => made.push(path) }
 }
 
-/** Asks again until the answer is right; a controller may need a moment. Fails after ten seconds. */
+/** Asks again until the answer is right; a controller may need a moment. Fails after a minute. */
 export async function eventually<T>(ask: () => Promise<T | undefined>, what: string): Promise<T> {
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + 60_000
   for (;;) {
     const found = await ask()
     if (found !== undefined) return found

@@ -102,6 +102,24 @@ describe('Service', () => {
     assert.equal(again.metadata.resourceVersion, created.metadata.resourceVersion)
   })
 
+  test('as a load balancer keeps its class', async () => {
+    const body = (spec: JsonObject) => ({
+      body: { metadata: { name: 'lb' }, spec: { type: 'LoadBalancer', ports: [{ port: 25 }], ...spec } },
+    })
+    await api.request('POST', services, body({}))
+    const changed = await api.request('PUT', `${services}/lb`, body({ loadBalancerClass: 'example.org/b' }))
+    assert.deepEqual(
+      [changed.status, changed.body.message],
+      [422, 'Service "lb" is invalid: spec.loadBalancerClass: Invalid value: "example.org/b": may not change once set'],
+    )
+    const inside = await api.request('PUT', `${services}/lb`, body({ type: 'ClusterIP' }))
+    assert.equal(inside.status, 200)
+    const again = await api.request('PUT', `${services}/lb`, body({ loadBalancerClass: 'example.org/b' }))
+    assert.equal(again.status, 200)
+    const taken = await api.request('PUT', `${services}/lb`, body({}))
+    assert.match(taken.body.message as string, /spec.loadBalancerClass: Invalid value: .*: may not change once set$/)
+  })
+
   test('without ports is refused, without a name among several too', async () => {
     const none = await api.request('POST', services, { body: { metadata: { name: 'none' }, spec: {} } })
     assert.deepEqual([none.status, none.body.message], [422, 'Service "none" is invalid: spec.ports: Required value'])

@@ -83,6 +83,7 @@ describe('a built-in resource is listed as everywhere', () => {
     ['/api/v1', 'endpoints', 'Endpoints', true, ['ep']],
     ['/apis/apps/v1', 'deployments', 'Deployment', true, ['deploy']],
     ['/apis/apps/v1', 'deployments/scale', 'Scale', true, undefined],
+    ['/apis/batch/v1', 'jobs', 'Job', true, undefined],
     ['/apis/policy/v1', 'poddisruptionbudgets', 'PodDisruptionBudget', true, ['pdb']],
     ['/apis/networking.k8s.io/v1', 'networkpolicies', 'NetworkPolicy', true, ['netpol']],
     ['/apis/rbac.authorization.k8s.io/v1', 'clusterroles', 'ClusterRole', false, undefined],
@@ -172,4 +173,5 @@ test('events are the same in both of their APIs', async () => {
   )
   const [found] = body.items as JsonObject[]
   assert.deepEqual([found?.message, found?.reason, found?.reportingComponent], ['what happened', 'Why', 'c'])
+  assert.deepEqual([found?.firstTimestamp, found?.lastTimestamp], [null, null])
 })
