@@ -37,7 +37,7 @@ test('when all is well the summary is the end, and says what was skipped', () =>
 
 test('after the summary stand the failing tests of each failed step with their errors, and of other programs the last words', () => {
   const { status, end } = ci(
-    `test) echo 'unit tests: 1 files'; '${process.execPath}' --test '${join(directory, 'fails.test.mjs')}'
+    `'test -- --again') echo 'unit tests: 1 files'; '${process.execPath}' --test '${join(directory, 'fails.test.mjs')}'
        code=$?; echo; echo 'whole-system tests: 1 files'; echo 'of no interest'; exit $code;;
      'run check') seq 1000; echo 'a.ts(1,1): error TS2322'; exit 2;;`,
   )
@@ -49,7 +49,20 @@ test('after the summary stand the failing tests of each failed step with their e
   assert.match(check, /^npm run check\n952\n[\s\S]*\na\.ts\(1,1\): error TS2322\n$/)
 })
 
+test('a file that passed when it was run again counts, and is told with its errors of the first time', () => {
+  const { status, end } = ci(
+    `'test -- --again') echo 'unit tests: 1 files'; '${process.execPath}' --test '${join(directory, 'fails.test.mjs')}'
+       echo; echo 'unit tests again: 1 files'; echo 'FLAKY: fails.test.mjs failed, and passed when run again';;`,
+  )
+  assert.equal(status, 0)
+  assert.match(
+    end,
+    /^passed: npm test .*\nFLAKY: fails\.test\.mjs failed, and passed when run again\npassed: npm run check /m,
+  )
+  assert.match(end, /\n\n=== npm test, the first time\n✖ failing tests:\n[\s\S]*✖ what does not [\s\S]*one is not two/)
+})
+
 test('what a failed step lists is bounded', () => {
-  const { end } = ci("test) echo '✖ failing tests:'; seq 1000; exit 1;;")
+  const { end } = ci("'test -- --again') echo '✖ failing tests:'; seq 1000; exit 1;;")
   assert.match(end, /\n149\n$/)
 })

@@ -6,17 +6,21 @@
  *                                       against a real control plane
  *   node scripts/test.ts --node         test/node, on a real node with the real image (root)
  *   --if-built                          with --cluster and --node: skip where the tools would have to be built first
+ *   --again                             run the files that failed once more, after the others; what passes then counts as
+ *                                       passed, and is told ("FLAKY: ...") with the errors of the first time
  *
  * KUBECONFIG names an existing cluster for --cluster, and NODE_CLUSTER the directory of a running node for --node.
  */
 
 import { spawn } from 'node:child_process'
-import { globSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { delimiter, join, relative } from 'node:path'
 import { type Cluster, isBuilt, startCluster, ToolMissing, type ToolName, tool } from '../test/cluster-tool.ts'
 
 const repository = join(import.meta.dirname, '..')
+/** Files that --again runs once more. Where more fail it is not chance. */
+const MOST_AGAIN = 3
 
 const flags = new Set(process.argv.slice(2).filter((argument) => argument.startsWith('--')))
 const patterns = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
@@ -84,21 +88,40 @@ function files(...globs: string[]): string[] {
   return patterns.length === 0 ? found : found.filter((file) => patterns.some((pattern) => file.includes(pattern)))
 }
 
-/** Runs test files in processes of their own. Their PATH begins with this Node, whatever the machine's is. */
-function run(
-  what: string,
-  tests: string[],
-  options: { concurrency: number; timeoutMs?: number; env?: Record<string, string> },
-): Promise<number> {
+interface Running {
+  /** Files at a time. */
+  concurrency: number
+  /** For each test. */
+  timeoutMs?: number
+  env?: Record<string, string>
+}
+
+async function run(what: string, tests: string[], options: Running): Promise<number> {
   if (tests.length === 0) {
     console.log(`${what}: there are none`)
-    return Promise.resolve(0)
+    return 0
   }
   console.log(`\n${what}: ${tests.length} files`)
+  const { code, failed } = await runFiles(tests, options)
+  if (code === 0 || !flags.has('--again') || failed.length === 0 || failed.length > MOST_AGAIN) return code
+  console.log(`\n${what} again: ${failed.length} files`)
+  const again = await runFiles(failed, { ...options, concurrency: 1 })
+  if (again.code === 0) for (const file of failed) console.log(`FLAKY: ${file} failed, and passed when run again`)
+  return again.code
+}
+
+/** Runs test files in processes of their own. Their PATH begins with this Node, whatever the machine's is. */
+async function runFiles(tests: string[], options: Running): Promise<{ code: number; failed: string[] }> {
+  const directory = mkdtempSync(join(tmpdir(), 'tests-'))
+  const list = join(directory, 'failed')
   const args = [
     '--test',
     `--test-concurrency=${options.concurrency}`,
     `--test-timeout=${options.timeoutMs ?? 120_000}`,
+    '--test-reporter=spec',
+    '--test-reporter-destination=stdout',
+    `--test-reporter=${join(import.meta.dirname, 'failed-files.ts')}`,
+    `--test-reporter-destination=${list}`,
     ...tests,
   ]
   const path = [join(process.execPath, '..'), process.env.PATH].join(delimiter)
@@ -113,13 +136,16 @@ function run(
       PATH: path,
     },
   })
-  return new Promise((resolve) => {
+  const code = await new Promise<number>((resolve) => {
     child.once('error', (error) => {
       console.error(error)
       resolve(1)
     })
     child.once('exit', (exitCode) => resolve(exitCode ?? 1))
   })
+  const failed = readFileSync(list, { encoding: 'utf8', flag: 'a+' }).split('\n').filter(Boolean)
+  rmSync(directory, { recursive: true })
+  return { code, failed: failed.map((file) => relative(repository, file)) }
 }
 
 function skipped(what: string, why: string): number {
