@@ -516,10 +516,14 @@ test('a relay whose Secret is missing is named where people look, while the engi
     /^EngineAvailable: .*Secret relay \(spec\.outbound\.relay\.credentialsSecretRef\) does not exist/,
   )
   await untilEvent('eleventh', 'RelaySecretMissing')
-  const data = { username: 'YQ==', password: 'Yg==' }
-  await client.create(Secret, { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'relay', namespace }, data })
-  const annotations = { 'mail.openova.io/reconcile-at': '1' }
-  await client.mergePatch(MailServerResource, key, { metadata: { annotations } })
+  const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'relay', namespace } }
+  await client.create(Secret, { ...secret, data: { username: 'YQ==' } })
+  const lookAgain = (mark: string) =>
+    client.mergePatch(MailServerResource, key, { metadata: { annotations: { 'mail.openova.io/reconcile-at': mark } } })
+  await lookAgain('1')
+  await untilEvent('eleventh', 'RelaySecretIncomplete')
+  await client.mergePatch(Secret, { namespace, name: 'relay' }, { data: { password: 'Yg==' } })
+  await lookAgain('2')
   await cluster.until('eleventh', (found) => reasonOf(found, 'Ready') === 'Running', 'the Secret to be seen')
 })
 

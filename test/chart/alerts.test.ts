@@ -61,6 +61,7 @@ const CASES: AlertCase[] = [
       operator('reflector_unreadable', ',name="secrets"', '0x200'),
       operator('controller_runtime_reconcile_panics_total', ',controller="mailserver"', '0x200'),
       operator('mail_operator_crd_missing_fields', ',kind="MailServer"', '0x200'),
+      operator('mail_operator_held_by_others', '', '0x200'),
       ...condition('mailserver', 'Ready', 'True'),
       ...condition('mailserver', 'DNSReady', 'True'),
       ...condition('mailaccount', 'Ready', 'True', 'alice'),
@@ -139,6 +140,17 @@ const CASES: AlertCase[] = [
         alert: 'MailOperatorCrdsOld',
         summary: '3 fields of MailServer are dropped by the API: its CRD is older than the operator',
         labels: { kind: 'MailServer' },
+      },
+    ],
+  },
+  {
+    name: 'a second release over the same namespaces',
+    series: [...WELL, operator('mail_operator_held_by_others', '', '2x200')],
+    fired: [
+      {
+        alert: 'MailOperatorsOverlap',
+        summary: '2 MailServers that mail-system/mail-operator watches are looked after by another operator',
+        labels: { job: 'mail-system/mail-operator' },
       },
     ],
   },

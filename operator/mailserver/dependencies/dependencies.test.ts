@@ -435,6 +435,24 @@ test('engine: what keeps new Pods from starting is told while the old ones serve
   assert.equal(engineStatement(seen([deployment({ availableReplicas: 2 })]), [], undefined).pollMs, undefined)
 })
 
+for (const [what, text, want] of [
+  ['both keys', { username: 'us', password: 'secret' }, 'True ReplicasAvailable'],
+  ['no password', { username: 'us' }, 'True RelaySecretIncomplete has no password'],
+  ['a password that is empty', { username: 'us', password: '\n' }, 'True RelaySecretIncomplete has no password'],
+  ['other keys', { user: 'us', pass: 'secret' }, 'True RelaySecretIncomplete has no username and no password'],
+] as const) {
+  test(`engine: a relay’s Secret with ${what}`, () => {
+    const observed = seen([deployment({ availableReplicas: 2 })], {
+      secrets: { relay: { name: 'relay', found: true, text } },
+    })
+    const statement = engineStatement(observed, [], wasAvailable)
+    const [, lacks] =
+      /; Secret relay \(spec\.outbound\.relay\.credentialsSecretRef\) (.*)$/.exec(statement.message) ?? []
+    assert.equal([said(statement), lacks].filter(Boolean).join(' '), want)
+    assert.equal(statement.pollMs, lacks && 60_000)
+  })
+}
+
 for (const [what, status, want] of [
   ['is not seen yet', { observedGeneration: 0 }, 'Kubernetes has not seen the newest template yet'],
   ['has begun', { replicas: 3, updatedReplicas: 1 }, '1 of 2 replicas are up to date'],

@@ -73,12 +73,21 @@ function hindrances(deployment: KubeObject, { relay }: Observed['secrets']): str
   const { conditions } = (deployment.status ?? {}) as DeploymentStatus
   const failing = findCondition(conditions, 'ReplicaFailure')
   return [
-    ...(isMissing(relay) ? [`; Secret ${relay.name} (spec.outbound.relay.credentialsSecretRef) does not exist`] : []),
+    ...(isMissing(relay) ? [`; ${named(relay)} does not exist`] : []),
     ...(failing?.status === 'True' ? [`; ${failing.message}`] : []),
   ].join('')
 }
 
 const isMissing = (secret: SecretView | undefined): secret is SecretView => secret?.found === false
+
+const named = ({ name }: SecretView) => `Secret ${name} (spec.outbound.relay.credentialsSecretRef)`
+
+/** "; Secret x has no password": without both keys no engine can log in, and mail to elsewhere stays in the queue. */
+function relayLacks(relay: SecretView | undefined): string | undefined {
+  if (!relay?.found) return undefined
+  const lacking = ['username', 'password'].filter((key) => !relay.text[key]?.trim())
+  return lacking.length > 0 ? `; ${named(relay)} has no ${lacking.join(' and no ')}` : undefined
+}
 
 /** Where the engines' rollout stands, for Reconciling and Stalled. */
 export function rolloutStatement({ key, children, secrets }: Pick<Observed, 'key' | 'children' | 'secrets'>): {
@@ -154,12 +163,15 @@ export function engineStatement(
     const message = `Deployment ${name} is scaled to zero: no engine runs, so no mail is taken or served`
     return ok('EngineAvailable', SCALED_TO_ZERO, message)
   }
-  const why = hindrances(deployment, observed.secrets)
-  const noRelay = isMissing(observed.secrets.relay)
-  // Nothing tells when the Secret comes: Pods that run do not need it.
-  const again = noRelay ? { pollMs: MINUTE_MS } : {}
+  const { relay } = observed.secrets
+  const noRelay = isMissing(relay)
+  const lacks = relayLacks(relay)
+  const why = `${hindrances(deployment, observed.secrets)}${lacks ?? ''}`
+  const warning = noRelay ? 'RelaySecretMissing' : lacks && 'RelaySecretIncomplete'
+  // Nothing tells when the Secret comes or changes: Pods that run do not need it.
+  const again = warning ? { pollMs: MINUTE_MS } : {}
   const serving = (reason: string): Statement => ({
-    ...ok('EngineAvailable', noRelay ? 'RelaySecretMissing' : reason, `${told}${why}`),
+    ...ok('EngineAvailable', warning ?? reason, `${told}${why}`),
     ...again,
   })
   const wasAvailable = findCondition(previous, 'EngineAvailable')?.status === 'True'

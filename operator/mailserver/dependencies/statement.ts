@@ -47,6 +47,7 @@ export const WARNINGS: readonly string[] = [
   'RotationNotVerified',
   'KeyLeftOut',
   'RelaySecretMissing',
+  'RelaySecretIncomplete',
   'SpamRulesLeftOut',
   'DomainShared',
 ]
