@@ -104,6 +104,7 @@ async function run(what: string, tests: string[], options: Running): Promise<num
   console.log(`\n${what}: ${tests.length} files`)
   const { code, failed } = await runFiles(tests, options)
   if (code === 0 || !flags.has('--again') || failed.length === 0 || failed.length > MOST_AGAIN) return code
+  if (!failed.every((file) => tests.includes(file))) return code
   console.log(`\n${what} again: ${failed.length} files`)
   const again = await runFiles(failed, { ...options, concurrency: 1 })
   if (again.code === 0) for (const file of failed) console.log(`FLAKY: ${file} failed, and passed when run again`)
